@@ -1,0 +1,102 @@
+"""Everything that can go wrong for a stated reason, as one tree.
+
+    GatecastError
+    ├── ProjectError             gatecast.toml cannot be used as it stands
+    ├── DataError                the rows cannot be used as they stand
+    │   ├── NoSuchSource         the file named by the project is not there
+    │   ├── UnreadableSource     it is there and is no table we can read
+    │   ├── DataRejected         a finding of the data report refuses it (carries the report)
+    │   └── WindowRejected       the rows of one request (carries a JSON pointer)
+    ├── NotFinite                a forecaster answered with something that is not a number
+    ├── TrainingError            training did not end in a usable forecaster
+    │   └── Diverged             the loss stopped being a number
+    ├── BundleError              a bundle on disk cannot be opened
+    │   ├── CorruptBundle        its files are not the ones that were written
+    │   └── IncompatibleBundle   written by a format this version does not read
+    └── RegistryError            the model registry
+        ├── RegistryUnavailable  it does not answer
+        └── NoSuchModel          it answers, and has no such model, version or alias
+
+No HTTP status and no exit code lives here: `service/problems.py` and `pipelines/exits.py` hold those tables.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from forecasting.report import DataReport
+
+
+class GatecastError(Exception):
+    """Base of every error raised on purpose; its text says what came, what was expected, what to do next."""
+
+
+class ProjectError(GatecastError):
+    """The project file is missing, not TOML, or holds a key or value that is not understood."""
+
+
+class DataError(GatecastError):
+    """The data cannot be used as they stand."""
+
+
+class NoSuchSource(DataError):
+    """The source named by the project does not exist."""
+
+
+class UnreadableSource(DataError):
+    """The source exists but is not a table in a format we read."""
+
+
+class DataRejected(DataError):
+    """A finding of the data report refuses the data; `report` holds all findings."""
+
+    def __init__(self, report: DataReport) -> None:
+        """Say every refusal, one a line."""
+        self.report = report
+        super().__init__("\n".join(finding.sentence for finding in report.refusals))
+
+
+class WindowRejected(DataError):
+    """The rows of one forecast request cannot be used; `pointer` is the JSON pointer (RFC 6901) to the fault."""
+
+    def __init__(self, detail: str, pointer: str = "") -> None:
+        """Keep the pointer beside the sentence."""
+        self.pointer = pointer
+        super().__init__(detail)
+
+
+class NotFinite(GatecastError):
+    """A forecaster answered with something that is not a finite number; the answer is withheld."""
+
+
+class TrainingError(GatecastError):
+    """Training did not end in a usable forecaster."""
+
+
+class Diverged(TrainingError):
+    """The loss stopped being a finite number."""
+
+
+class BundleError(GatecastError):
+    """A bundle on disk cannot be opened."""
+
+
+class CorruptBundle(BundleError):
+    """A file of the bundle is missing, unexpected, or not the one that was written."""
+
+
+class IncompatibleBundle(BundleError):
+    """The bundle was written in a format that this version does not read."""
+
+
+class RegistryError(GatecastError):
+    """The model registry refused or failed."""
+
+
+class RegistryUnavailable(RegistryError):
+    """The model registry does not answer."""
+
+
+class NoSuchModel(RegistryError):
+    """The registry has no such model, version or alias."""

@@ -1,0 +1,1 @@
+"""The calendar: runs that end, and the command line."""

@@ -1,0 +1,1 @@
+"""The door: HTTP, concurrency, time, the device."""
