@@ -1,0 +1,149 @@
+"""Read the data of a project: file -> table -> findings -> regular panel.
+
+Findings and their rules. `refused` ends the reading with `DataRejected`, which carries the report with every refusal
+that was found; `repaired` says what was changed; `noted` changes nothing.
+
+    header   missing-column     refused   a column of [data] is not in the header
+             duplicate-column   refused   a column of [data] is in the header twice
+             spaced-header      noted     a column was found once white space around its name was taken off
+             empty-table        refused   a header and no rows, or only blank ones
+    cells    blank-rows         repaired  every cell of the row is empty: left out
+             missing-id         refused   no id in the series column
+             wrong-type         refused   a target cell is neither a number nor a missing marker
+                                          (empty, -, NA, N/A, NaN, null, None, <NA>; any plain or capital spelling)
+             infinite           refused   a target cell is infinite, or beyond the range of float32
+             missing-cells      noted     target cells that are missing, by column
+    times    unreadable-time    refused   no ISO 8601 time in the years 1800 to 2199
+             mixed-times        refused   some times have a UTC offset and some have none
+             missing-hour       refused   a local time that was skipped when clocks went forward
+             ambiguous-hour     repaired  a local time that came twice when clocks went back: both copies are there and
+                                          the rows of the series run forward when the first is the earlier one
+                                refused   anything else
+    rows     unsorted           repaired  a row is earlier than the one before in its series: sorted by time, stable
+             duplicate-rows     repaired  the same series, time and target values again: kept once
+             duplicate-times    refused   the same series and time with other target values
+             off-grid           refused   a time between the steps of data.freq; all series share the phase of most rows
+             gap                repaired  no row at a step of the grid: inserted as a row of missing cells
+             absurd-gap         refused   the grid would be over 20 times the rows there are, or over 50 million rows
+    panel    too-short          refused   fewer than 30 time steps, or fewer than backtest.split needs
+             unused-rows        noted     time steps behind the last one that backtest.split asks for
+             all-missing        refused   a target without a number
+             silent-series      refused   a series without a number
+             constant           refused   a target with one value only
+             constant-series    noted     a target with one value only within a series
+             mostly-missing     noted     a target with more than half of its cells missing
+             short-series       noted     a series of a single row
+             implausible        repaired  cells outside the limits learned on the training rows (see `plausible`), at
+                                          most 3 or 1 % of the column in that series: read as missing
+             unit-change        refused   more of them than that
+
+Steps of a day and longer follow local days: a local midnight that clocks skip or repeat is no finding there.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from forecasting.checking import check_header, read_ids, read_values, wanted_columns, without_blank_rows
+from forecasting.errors import DataError, DataRejected, UnreadableSource
+from forecasting.grid import Rows, in_order, to_panel, without_repeats
+from forecasting.plausible import screen_panel
+from forecasting.quality import check_panel, check_split, summarise
+from forecasting.report import DataReport, Finding
+from forecasting.series import cut
+from forecasting.tables import Table, read_table
+from forecasting.timestamps import Clock, read_times
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from forecasting.project import DataSection, Project
+    from forecasting.series import Panel
+
+
+def read_panel(project: Project) -> tuple[Panel, DataReport]:
+    """Read the file of a project into series on a regular grid, and report what was found in it.
+
+    Raises:
+        NoSuchSource: there is no such file.
+        UnreadableSource: it is no csv table.
+        DataRejected: a finding refuses the rows; the error carries the report.
+    """
+    data, path = project.data, project.source
+    if not path.exists() and ("://" in data.source or "*" in data.source):
+        message = f"data.source is {data.source!r}; this version reads one csv or csv.gz file"
+        raise UnreadableSource(message)
+    as_text = [data.time, *([data.series] if data.series else [])]
+    return panel_from_table(read_table(path, wanted_columns(data), as_text), project)
+
+
+def panel_from_frame(frame: pd.DataFrame, project: Project, source: str = "frame") -> tuple[Panel, DataReport]:
+    """Do the same with rows that are in memory; the report then has no digest.
+
+    Raises:
+        DataRejected: a finding refuses the rows; the error carries the report.
+    """
+    return panel_from_table(Table(source, "", tuple(map(str, frame.columns)), frame), project)
+
+
+def panel_from_table(table: Table, project: Project) -> tuple[Panel, DataReport]:
+    """Check a table and lay it on its grid.
+
+    Raises:
+        DataRejected: a finding refuses the rows; the error carries the report.
+    """
+    data = project.data
+    findings = _accepted(table, check_header(table.header, data))
+    frame, found = without_blank_rows(table.frame)
+    findings = _accepted(table, findings + found)
+    rows, found = _read_rows(frame, data)
+    findings = _accepted(table, findings + found)
+    panel, found = _lay(rows, project)
+    findings = _accepted(table, findings + found)
+    return panel, _report(table, findings, panel)
+
+
+def _read_rows(frame: pd.DataFrame, data: DataSection) -> tuple[Rows, tuple[Finding, ...]]:
+    codes, ids, lost = read_ids(frame, data.series)
+    times, clock = read_times(frame[data.time], codes, Clock(data.time, data.timezone, data.freq))
+    values, cells = read_values(frame, data.targets)
+    return Rows(ids, codes, times, values, frame.index), (*lost, *clock, *cells)
+
+
+def _lay(rows: Rows, project: Project) -> tuple[Panel, tuple[Finding, ...]]:
+    data = project.data
+    rows, unsorted = in_order(rows)
+    rows, repeated = without_repeats(rows)
+    panel, gaps = to_panel(rows, data.targets, data.freq, data.timezone)
+    panel, judged = _judge(panel, project.backtest.split) if panel else (panel, ())
+    return panel, unsorted + repeated + gaps + judged
+
+
+def _judge(panel: Panel, parts: tuple[float, float, float]) -> tuple[Panel, tuple[Finding, ...]]:
+    findings = check_panel(panel)
+    if any(finding.code == "too-short" for finding in findings):
+        return panel, findings
+    try:
+        split = cut(panel, parts)
+    except DataError as error:
+        return panel, (*findings, Finding(code="too-short", action="refused", message=str(error)))
+    panel, implausible = screen_panel(panel, split)
+    return panel, (*findings, *check_split(split), *implausible)
+
+
+def _accepted(table: Table, findings: tuple[Finding, ...]) -> tuple[Finding, ...]:
+    """Return the findings, unless one of them refuses."""
+    report = _report(table, findings, None)
+    if report.refusals:
+        raise DataRejected(report)
+    return findings
+
+
+def _report(table: Table, findings: tuple[Finding, ...], panel: Panel | None) -> DataReport:
+    return DataReport(
+        source=table.source,
+        digest=table.digest,
+        rows=len(table.frame),
+        findings=findings,
+        series=summarise(panel) if panel else (),
+    )
