@@ -1,0 +1,93 @@
+"""Rolling-origin forecasts: the forecaster is carried over history and says at every origin what comes next.
+
+This is the stateful evaluation of training, backtests and promotion: each row costs one cell step, whatever the horizon.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from forecasting.network import Forecast, Forecaster, Rows
+from forecasting.scaled import ScaledSeries
+
+WARM_UP = 1_024
+CHUNK = 512
+TOGETHER = 256
+
+
+class Job(NamedTuple):
+    """Forecast one series from each row of `at`, which may be empty."""
+
+    one: ScaledSeries
+    at: range
+
+    @property
+    def first(self) -> int:
+        """The row the carried state starts from: `WARM_UP` rows before the first origin, or the first there is."""
+        return max(self.at.start - WARM_UP, 0)
+
+
+class Told(NamedTuple):
+    """Forecasts of one series by origin, in z units."""
+
+    point: Float[np.ndarray, "origins horizon columns"]
+    median: Float[np.ndarray, "origins horizon columns"]
+
+
+def stream(forecaster: Forecaster, jobs: Sequence[Job]) -> list[Told]:
+    """Forecast every job, many series side by side; results are in the order of the jobs."""
+    order = sorted(range(len(jobs)), key=lambda i: jobs[i].at.stop - jobs[i].first)
+    told: dict[int, Told] = {}
+    for low in range(0, len(order), TOGETHER):
+        group = order[low : low + TOGETHER]
+        told.update(zip(group, _together(forecaster, [jobs[i] for i in group]), strict=True))
+    return [told[i] for i in range(len(jobs))]
+
+
+@torch.no_grad()
+def _together(forecaster: Forecaster, jobs: list[Job]) -> list[Told]:
+    """Unroll a batch of series of different lengths from their own first rows; what lies behind an end is not kept."""
+    state = forecaster.initial_state(len(jobs))
+    kept: list[list[Forecast]] = [[] for _ in jobs]
+    for low, rows in _chunks(jobs, forecaster.spread.device):
+        forecast, state = forecaster.unroll(rows, state)
+        for i, job in enumerate(jobs):
+            here = _overlap(job, low, rows.values.shape[1])
+            kept[i].append(Forecast(forecast.point[i, here].cpu(), forecast.median[i, here].cpu()))
+    empty = torch.zeros(0, *forecaster.spread.shape[1:])
+    return [Told(*(torch.cat([empty, *column]).numpy() for column in _columns(parts))) for parts in kept]
+
+
+def _columns(parts: list[Forecast]) -> tuple[list[Tensor], list[Tensor]]:
+    return [part.point for part in parts], [part.median for part in parts]
+
+
+def _chunks(jobs: list[Job], device: torch.device) -> Iterator[tuple[int, Rows]]:
+    longest = max(job.at.stop - job.first for job in jobs)
+    for low in range(0, longest, CHUNK):
+        size = min(CHUNK, longest - low)
+        values = [_padded(job.one.z(*_span(job, low, size)), size, np.nan) for job in jobs]
+        features = [_padded(job.one.features(*_span(job, low, size)), size, 0.0) for job in jobs]
+        yield low, Rows(*(torch.from_numpy(np.stack(arrays)).to(device) for arrays in (values, features)))
+
+
+def _span(job: Job, low: int, size: int) -> tuple[int, int]:
+    return min(job.first + low, job.at.stop), min(job.first + low + size, job.at.stop)
+
+
+def _padded(rows: np.ndarray, size: int, value: float) -> np.ndarray:
+    if len(rows) == size:
+        return rows
+    return np.pad(rows, ((0, size - len(rows)), (0, 0)), constant_values=value)
+
+
+def _overlap(job: Job, low: int, size: int) -> slice:
+    """Positions in the chunk that starts `low` rows behind the job's first row at which the job wants a forecast."""
+    start, stop = (row - job.first - low for row in (job.at.start, job.at.stop))
+    return slice(max(start, 0), max(min(stop, size), 0))
