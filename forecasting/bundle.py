@@ -1,0 +1,172 @@
+"""The model bundle: what is registered and deployed. A folder of JSON and safetensors; nothing in it can run.
+
+spec.json            format, name, architecture, columns, calendar, provenance
+weights.safetensors  network and linear road
+scaler.json          z statistics and plausible limits, by series
+scorecard.json       the backtest it was judged by
+golden.json          windows with the forecasts they gave when the bundle was written
+manifest.json        sha256 of every other file
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import msgspec
+from safetensors import SafetensorError
+from safetensors.torch import load as load_tensors
+from safetensors.torch import save as save_tensors
+
+from forecasting.calendar import Calendar
+from forecasting.errors import CorruptBundle, IncompatibleBundle
+from forecasting.network import Architecture, Forecaster
+from forecasting.scaling import Scaler
+from forecasting.scores import Scorecard
+
+FORMAT = 1
+MANIFEST = "manifest.json"
+T = TypeVar("T")
+
+
+class Provenance(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a model comes from; times in RFC 3339, UTC. None is unknown."""
+
+    data_hash: str | None = None
+    git_commit: str | None = None
+    trained_at: str | None = None
+    train_end: str | None = None
+    versions: dict[str, str] = {}
+
+
+class Spec(msgspec.Struct, frozen=True, kw_only=True):
+    """The contract of a model. `lookback` is the window, in rows, that its short memory is trained on."""
+
+    format: int
+    name: str
+    architecture: Architecture
+    targets: tuple[str, ...]
+    calendar: Calendar
+    lookback: int
+    missing: bool
+    panel: bool
+    units: dict[str, str] = {}
+    provenance: Provenance = Provenance()
+
+    @property
+    def horizon(self) -> int:
+        """Steps ahead."""
+        return self.architecture.horizon
+
+
+class Golden(msgspec.Struct, frozen=True, kw_only=True):
+    """A window in the units of the data (None is missing) and the forecast it gave, in z units."""
+
+    series: str
+    values: tuple[tuple[float | None, ...], ...]
+    times: tuple[int, ...]
+    point: tuple[tuple[float, ...], ...]
+    median: tuple[tuple[float, ...], ...]
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A forecaster in evaluation mode with all that is needed to use and judge it."""
+
+    spec: Spec
+    forecaster: Forecaster
+    scaler: Scaler
+    scorecard: Scorecard | None = None
+    golden: tuple[Golden, ...] = ()
+
+
+def save_bundle(bundle: Bundle, folder: Path) -> None:
+    """Write a bundle into a new or empty folder; the manifest comes last, so that half a bundle has none."""
+    folder.mkdir(parents=True, exist_ok=True)
+    weights = {name: tensor.contiguous().cpu() for name, tensor in bundle.forecaster.state_dict().items()}
+    files = {
+        "spec.json": _json(bundle.spec),
+        "weights.safetensors": save_tensors(weights),
+        "scaler.json": _json(bundle.scaler),
+        "scorecard.json": _json(bundle.scorecard),
+        "golden.json": _json(bundle.golden),
+    }
+    for name, content in files.items():
+        (folder / name).write_bytes(content)
+    (folder / MANIFEST).write_bytes(_json({name: _digest(content) for name, content in files.items()}))
+
+
+def load_bundle(folder: Path, device: str = "cpu") -> Bundle:
+    """Open a bundle after every file has proved to be the one that was written.
+
+    Raises:
+        CorruptBundle: a file is missing, not in the manifest, or has another digest; or a weight does not fit.
+        IncompatibleBundle: the format is another one.
+    """
+    files = _verified(folder)
+    _refuse_other_format(files["spec.json"])
+    spec = _parse(files["spec.json"], Spec, "spec.json")
+    return Bundle(
+        spec=spec,
+        forecaster=_forecaster(spec.architecture, files["weights.safetensors"]).to(device),
+        scaler=_parse(files["scaler.json"], Scaler, "scaler.json"),
+        scorecard=_parse(files["scorecard.json"], Scorecard | None, "scorecard.json"),
+        golden=_parse(files["golden.json"], tuple[Golden, ...], "golden.json"),
+    )
+
+
+def _forecaster(architecture: Architecture, weights: bytes) -> Forecaster:
+    forecaster = Forecaster(architecture)
+    try:
+        forecaster.load_state_dict(load_tensors(weights))
+    except (RuntimeError, SafetensorError) as error:
+        message = f"weights.safetensors does not fit the architecture of spec.json: {error}"
+        raise CorruptBundle(message) from error
+    return forecaster.eval().requires_grad_(False)  # noqa: FBT003 - torch takes it by position
+
+
+def _verified(folder: Path) -> dict[str, bytes]:
+    manifest: dict[str, str] = _parse(_read(folder, MANIFEST), dict[str, str], MANIFEST)
+    required = {"spec.json", "weights.safetensors", "scaler.json", "scorecard.json", "golden.json"}
+    if lacking := sorted(required - set(manifest)):
+        message = f"{MANIFEST} of {folder} does not name {lacking[0]}; the bundle is not whole: register it again"
+        raise CorruptBundle(message)
+    files = {name: _read(folder, name) for name in sorted(required)}
+    for name, content in files.items():
+        if _digest(content) != manifest[name]:
+            message = f"{name} in {folder} is not the file that was registered (its sha256 differs from the manifest's)"
+            raise CorruptBundle(message)
+    return files
+
+
+def _read(folder: Path, name: str) -> bytes:
+    try:
+        return (folder / name).read_bytes()
+    except OSError as error:
+        message = f"{folder} is no whole bundle: {name} cannot be read ({error.strerror})"
+        raise CorruptBundle(message) from error
+
+
+def _refuse_other_format(content: bytes) -> None:
+    found = _parse(content, dict[str, Any], "spec.json").get("format")
+    if found != FORMAT:
+        message = f"the bundle has format {found}; this version reads format {FORMAT}: train it again or upgrade"
+        raise IncompatibleBundle(message)
+
+
+def _parse(content: bytes, kind: type[T] | Any, name: str) -> T:
+    try:
+        return msgspec.json.decode(content, type=kind)  # type: ignore[no-any-return]
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        message = f"{name} of the bundle cannot be read: {error}"
+        raise CorruptBundle(message) from error
+
+
+def _json(value: Any) -> bytes:
+    return msgspec.json.format(msgspec.json.encode(value), indent=1)
+
+
+def _digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
