@@ -1,0 +1,181 @@
+"""From the rows somebody hands us to a `Window` of a model: columns in order, times on the grid, gaps filled."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float
+
+from forecasting.bundle import Spec
+from forecasting.errors import WindowRejected
+from forecasting.prediction import Caution, Window
+from forecasting.stepping import EARLIEST, LATEST, Times, fixed_step, times_between, times_until
+
+LARGEST = float(np.finfo(np.float32).max)
+MOST_PER_ROW, ALWAYS_ALLOWED = 10, 1000
+
+Values = Float[np.ndarray, "rows columns"]
+
+
+@dataclass(frozen=True)
+class RawWindow:
+    """Rows as they came, oldest first; None or NaN is a missing cell.
+
+    Without `columns` they stand in the order of the model's targets. Times are UTC nanoseconds: `timestamps`, one a
+    row, or `last_timestamp` alone.
+    """
+
+    rows: Sequence[Sequence[float | None]] | Values
+    columns: Sequence[str] | None = None
+    timestamps: Sequence[int] | None = None
+    last_timestamp: int | None = None
+    series: str | None = None
+
+    @property
+    def pointer(self) -> str:
+        """JSON pointer to the rows in the request they came with."""
+        return "/observations" if self.columns is None else "/data"
+
+
+def build_window(spec: Spec, raw: RawWindow) -> Window:
+    """Check rows and lay them on the model's grid.
+
+    Raises:
+        WindowRejected: they cannot be used by this model; the pointer says which.
+    """
+    if raw.series is not None and not spec.panel:
+        message = "this model has one series only: leave series out"
+        raise WindowRejected(message, "/series")
+    values = _in_order(spec, raw, _array(spec, raw))
+    times = _times(spec, raw, len(values))
+    if times is None or raw.last_timestamp is not None:
+        return Window(values, times, raw.series)
+    return _fill_gaps(spec, values, times, raw.series)
+
+
+def _array(spec: Spec, raw: RawWindow) -> Values:
+    """Return float32 of shape (rows, columns as they came), NaN where missing."""
+    width = len(spec.targets if raw.columns is None else raw.columns)
+    try:
+        values = np.array(raw.rows, dtype=np.float64)
+    except (ValueError, TypeError):
+        values = np.empty(0)
+    if values.ndim != 2 or values.shape[1] != width:  # noqa: PLR2004 - rows and columns
+        raise _wrong_shape(raw, width)
+    if not spec.missing:
+        _refuse_cells(raw, np.isnan(values), "is missing; this model was trained on complete rows: send a number")
+    _refuse_cells(raw, np.abs(values) > LARGEST, "is beyond what 32-bit floats hold; send a value in the data's units")
+    return values.astype(np.float32)
+
+
+def _wrong_shape(raw: RawWindow, width: int) -> WindowRejected:
+    for place, row in enumerate(raw.rows):
+        if len(row) != width:
+            message = f"row {place} has {len(row)} values; expected {width}, one a column"
+            return WindowRejected(message, f"{raw.pointer}/{place}")
+    return WindowRejected(f"no rows came; send at least one, of {width} values", raw.pointer)
+
+
+def _refuse_cells(raw: RawWindow, bad: np.ndarray, why: str) -> None:
+    if bad.any():
+        row, column = np.argwhere(bad)[0]
+        message = f"row {row}, column {column} {why}"
+        raise WindowRejected(message, f"{raw.pointer}/{row}/{column}")
+
+
+def _in_order(spec: Spec, raw: RawWindow, values: Values) -> Values:
+    """Put columns that came with names into the order of the model's targets."""
+    if raw.columns is None or tuple(raw.columns) == spec.targets:
+        return values
+    for place, name in enumerate(raw.columns):
+        if name not in spec.targets:
+            raise WindowRejected(_unknown_column(spec, name), f"/columns/{place}")
+        if name in raw.columns[:place]:
+            message = f"column {place} is named twice; name each column once"
+            raise WindowRejected(message, f"/columns/{place}")
+    if absent := [name for name in spec.targets if name not in raw.columns]:
+        message = f"column {absent[0]!r} is missing; the model takes {', '.join(spec.targets)}"
+        raise WindowRejected(message, "/columns")
+    return values[:, [raw.columns.index(name) for name in spec.targets]]
+
+
+def _unknown_column(spec: Spec, name: str) -> str:
+    near = difflib.get_close_matches(name[:128], spec.targets, n=1, cutoff=0.5)
+    advice = f"did you mean {near[0]!r}?" if near else f"it takes {', '.join(spec.targets)}"
+    return f"the model has no such column; {advice}"
+
+
+def _times(spec: Spec, raw: RawWindow, rows: int) -> Times | None:
+    """Return one time a row, or None where none came and none is needed."""
+    if raw.timestamps is not None:
+        if raw.last_timestamp is not None:
+            message = "give timestamps or last_timestamp, not both"
+            raise WindowRejected(message, "/last_timestamp")
+        return _increasing(raw.timestamps, rows)
+    if raw.last_timestamp is not None:
+        _refuse_far(raw.last_timestamp, "/last_timestamp")
+        return times_until(spec.calendar, raw.last_timestamp, rows)
+    if spec.calendar.width:
+        message = "this model uses the calendar: give timestamps, or last_timestamp"
+        raise WindowRejected(message, "/last_timestamp")
+    return None
+
+
+def _increasing(timestamps: Sequence[int], rows: int) -> Times:
+    if len(timestamps) != rows:
+        message = f"{len(timestamps)} timestamps came for {rows} rows; give one a row"
+        raise WindowRejected(message, "/timestamps")
+    for place, time in enumerate(timestamps):
+        _refuse_far(time, f"/timestamps/{place}")
+    times = np.array(timestamps, dtype=np.int64)
+    back = np.flatnonzero(times[1:] <= times[:-1])  # a difference could overflow
+    if len(back):
+        place = int(back[0]) + 1
+        message = f"timestamp {place} is not after the one before it; send rows oldest first, each time once"
+        raise WindowRejected(message, f"/timestamps/{place}")
+    return times
+
+
+def _refuse_far(time: int, pointer: str) -> None:
+    if not EARLIEST <= time < LATEST:
+        message = "the time is outside the years 1800 to 2199"
+        raise WindowRejected(message, pointer)
+
+
+def _fill_gaps(spec: Spec, values: Values, times: Times, series: str | None) -> Window:
+    """Insert a missing row at each step of the grid that has none."""
+    most = len(times) + max(MOST_PER_ROW * len(times), ALWAYS_ALLOWED)
+    step = fixed_step(spec.calendar) or spec.calendar.step // 2  # steps of a calendar vary, hardly by half
+    first, last = int(times[0]), int(times[-1])
+    if (last - first) // step >= most:
+        raise _absurd_gap(most - len(times))
+    grid = times_between(spec.calendar, first, last)
+    places = _places(spec, grid, times)
+    if (gaps := len(grid) - len(times)) == 0:
+        return Window(values, times, series)
+    if not spec.missing or len(grid) > most:
+        raise _absurd_gap(most - len(times) if spec.missing else 0)
+    filled = np.full((len(grid), values.shape[1]), np.nan, dtype=np.float32)
+    filled[places] = values
+    caution = Caution("gap", f"{gaps} steps between the timestamps have no row; they were taken as missing")
+    return Window(filled, grid, series, (caution,))
+
+
+def _places(spec: Spec, grid: Times, times: Times) -> Times:
+    """Return the position of each time on the grid."""
+    places = np.searchsorted(grid, times).clip(max=max(len(grid) - 1, 0))
+    off = np.flatnonzero(grid[places] != times) if len(grid) else np.zeros(1, dtype=np.int64)
+    if len(off):
+        calendar = spec.calendar
+        message = f"timestamp {off[0]} is not on the model's grid, freq {calendar.freq!r} in {calendar.timezone}"
+        raise WindowRejected(message, f"/timestamps/{off[0]}")
+    return places
+
+
+def _absurd_gap(allowed: int) -> WindowRejected:
+    if not allowed:
+        return WindowRejected("steps between the timestamps have no row; this model needs every one", "/timestamps")
+    return WindowRejected(f"the timestamps leave out more than {allowed} steps; check them", "/timestamps")

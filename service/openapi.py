@@ -1,0 +1,105 @@
+"""The published schema: made from the structures in `schemas`, with the limits this service was started with."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+from fastapi import FastAPI
+
+from service.problems import MEDIA_TYPE, Problem
+from service.schemas import (
+    ForecastAnswer,
+    ForecastRequest,
+    ForecastsAnswer,
+    Limits,
+    ModelDescription,
+    ModelPage,
+    Ready,
+)
+
+REF = "#/components/schemas/{name}"
+PUBLISHED = (ForecastRequest, ForecastAnswer, ForecastsAnswer, ModelPage, ModelDescription, Ready, Problem)
+
+STATUSES = {
+    400: "The body is not JSON.",
+    404: "No model of that name is served.",
+    413: "The body is too large.",
+    415: "The body is not declared as application/json.",
+    422: "The request cannot be used; `pointer` says where.",
+    500: "The service failed, or the model's answer was not finite.",
+    503: "Not loaded; see Retry-After.",
+}
+
+EXAMPLES = {
+    "rows": {"value": {"observations": [[39.0, 26.1], [39.9, 27.0]], "last_timestamp": "2013-12-30T22:00:00Z"}},
+    "named columns": {
+        "value": {
+            "columns": ["dewp", "temp"],
+            "data": [[26.1, 39.0], [None, 39.9]],
+            "timestamps": ["2013-12-30T21:00:00Z", "2013-12-30T22:00:00Z"],
+            "series": "JFK",
+            "horizon": 1,
+        }
+    },
+    "several windows": {
+        "value": {"windows": [{"observations": [[39.0, 26.1]], "last_timestamp": "2013-12-30T22:00:00Z"}]}
+    },
+}
+
+
+def request_body(limits: Limits) -> dict[str, Any]:
+    """Describe the body of a forecast request."""
+    schema = {"$ref": REF.format(name=ForecastRequest.__name__)}
+    return {
+        "requestBody": {
+            "required": True,
+            "description": f"At most {limits.max_body_bytes:,} bytes.",
+            "content": {"application/json": {"schema": schema, "examples": EXAMPLES}},
+        }
+    }
+
+
+def answered(*kinds: Any) -> dict[int | str, dict[str, Any]]:
+    """Describe a 200 of one of these kinds."""
+    schemas, _ = msgspec.json.schema_components(kinds, ref_template=REF)
+    schema = schemas[0] if len(schemas) == 1 else {"anyOf": list(schemas)}
+    return {200: {"description": "Done.", "content": {"application/json": {"schema": schema}}}}
+
+
+def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """Describe these statuses as problems."""
+    content = {MEDIA_TYPE: {"schema": {"$ref": REF.format(name=Problem.__name__)}}}
+    retry = {"Retry-After": {"description": "Seconds to wait.", "schema": {"type": "integer"}}}
+    described: dict[int | str, dict[str, Any]] = {
+        status: {"description": STATUSES[status], "content": content} for status in statuses
+    }
+    if 503 in described:  # noqa: PLR2004 - service unavailable
+        described[503]["headers"] = retry
+    return described
+
+
+def publish(app: FastAPI, limits: Limits) -> None:
+    """Make the app publish the structures beside its routes."""
+    routes_only = app.openapi
+
+    def openapi() -> dict[str, Any]:
+        schema = routes_only()
+        schema.setdefault("components", {}).setdefault("schemas", {}).update(_components(limits))
+        return schema
+
+    app.openapi = openapi  # type: ignore[method-assign] # the way FastAPI documents
+
+
+def _components(limits: Limits) -> dict[str, Any]:
+    _, components = msgspec.json.schema_components(PUBLISHED, ref_template=REF)
+    for name in ("WindowRequest", "ForecastRequest"):
+        for key in ("observations", "data", "timestamps"):
+            _array(components[name]["properties"][key])["maxItems"] = limits.max_rows
+    _array(components["ForecastRequest"]["properties"]["windows"])["maxItems"] = limits.max_windows
+    return components
+
+
+def _array(schema: dict[str, Any]) -> dict[str, Any]:
+    """Return the array among the alternatives of a property that may be null."""
+    return next(one for one in schema["anyOf"] if one.get("type") == "array")

@@ -1,0 +1,142 @@
+"""Errors as RFC 9457 problems: the one table from error class to status, and the answers made from it.
+
+An error that is not in the table, by itself or by a class it derives from, is our fault: 500, logged, without details.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import NamedTuple
+
+import msgspec
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+
+from forecasting import errors
+from service.settings import SettingsError
+
+MEDIA_TYPE = "application/problem+json"
+RETRY_SECONDS = 5
+LONGEST = 480  # bytes of detail, and half as many of pointer: with the rest, a problem stays under 1 kB
+
+log = logging.getLogger(__name__)
+
+
+class NotJson(errors.GatecastError):
+    """The body is not JSON."""
+
+
+class BodyTooLarge(errors.GatecastError):
+    """The body has more bytes than the service takes."""
+
+
+class NotOurMedia(errors.GatecastError):
+    """The body is not declared as JSON."""
+
+
+class NotReady(errors.GatecastError):
+    """The model asked for, or every model, is not loaded (yet)."""
+
+
+class UnknownModel(errors.GatecastError):
+    """No model of that name is served here."""
+
+
+class Row(NamedTuple):
+    """How an error class is answered; `told` is whether its text goes out."""
+
+    status: int
+    code: str
+    title: str
+    told: bool = True
+
+
+TABLE: dict[type[Exception], Row] = {
+    NotJson: Row(400, "not-json", "The body is not JSON"),
+    UnknownModel: Row(404, "unknown-model", "No model of that name is served here"),
+    BodyTooLarge: Row(413, "body-too-large", "The body is too large"),
+    NotOurMedia: Row(415, "unsupported-media-type", "The body must be application/json"),
+    errors.WindowRejected: Row(422, "window-rejected", "The rows cannot be forecast"),
+    NotReady: Row(503, "not-ready", "The model is not loaded"),
+    errors.RegistryError: Row(503, "registry", "The model registry refused", told=False),
+    errors.RegistryUnavailable: Row(503, "registry-unavailable", "The model registry does not answer", told=False),
+    errors.NoSuchModel: Row(503, "not-in-registry", "The registry has no such model, version or alias", told=False),
+    errors.BundleError: Row(503, "bundle", "The model bundle cannot be opened", told=False),
+    errors.CorruptBundle: Row(503, "corrupt-bundle", "The model bundle is not whole", told=False),
+    errors.IncompatibleBundle: Row(503, "incompatible-bundle", "The model bundle has another format", told=False),
+    errors.NotFinite: Row(500, "non-finite-output", "The model's answer is not finite and is withheld", told=False),
+    errors.DataError: Row(500, "data", "Data on the server cannot be used", told=False),
+    errors.ProjectError: Row(500, "project", "A project file on the server cannot be used", told=False),
+    errors.TrainingError: Row(500, "training", "Training failed", told=False),
+    SettingsError: Row(500, "settings", "A setting of the service cannot be used", told=False),
+}
+INTERNAL = Row(500, "internal", "The service failed; its log has the details under the request id", told=False)
+
+
+class Problem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What went wrong. `pointer` is the JSON pointer (RFC 6901) to the fault in the body."""
+
+    type: str
+    title: str
+    status: int
+    detail: str | None = None
+    pointer: str | None = None
+    request_id: str | None = None
+
+
+def row_for(error: Exception) -> Row:
+    """Return the row of the error's class, or of the nearest class it derives from."""
+    return next((TABLE[kind] for kind in type(error).__mro__ if kind in TABLE), INTERNAL)
+
+
+def problem_response(error: Exception, request_id: str) -> Response:
+    """Answer an error; one that is our fault is logged with its traceback."""
+    row = row_for(error)
+    if row.status == INTERNAL.status:
+        log.error("request %s failed: %s", request_id, row.title, exc_info=error)
+    detail = str(error) if row.told else None
+    return _respond(row, request_id, detail=detail, pointer=getattr(error, "pointer", None) if row.told else None)
+
+
+async def on_gatecast_error(request: Request, error: Exception) -> Response:
+    """Answer an error of our own tree."""
+    return problem_response(error, request.state.request_id)
+
+
+async def on_http_error(request: Request, error: Exception) -> Response:
+    """Answer what routing refuses: no such path, no such method."""
+    if not isinstance(error, HTTPException):
+        raise error
+    title = {404: "There is nothing at this path", 405: "The path does not take this method"}.get(error.status_code)
+    row = Row(error.status_code, f"http-{error.status_code}", title or "The request was refused")
+    response = _respond(row, request.state.request_id, detail="see /docs for what there is")
+    response.headers.update(error.headers or {})
+    return response
+
+
+async def on_bad_parameter(request: Request, error: Exception) -> Response:
+    """Answer a query parameter of the wrong type or range."""
+    if not isinstance(error, RequestValidationError):
+        raise error
+    fault = error.errors()[0]
+    detail = f"{fault['loc'][-1]}: {fault['msg']}"
+    return _respond(Row(422, "bad-parameter", "A parameter cannot be used"), request.state.request_id, detail=detail)
+
+
+def _respond(row: Row, request_id: str, *, detail: str | None, pointer: str | None = None) -> Response:
+    problem = Problem(
+        type=f"urn:gatecast:problem:{row.code}",
+        title=row.title,
+        status=row.status,
+        detail=_cut(detail, LONGEST),
+        pointer=_cut(pointer, LONGEST // 2),
+        request_id=request_id,
+    )
+    headers = {"Retry-After": str(RETRY_SECONDS)} if row.status == 503 else None  # noqa: PLR2004 - service unavailable
+    return Response(msgspec.json.encode(problem), row.status, headers, MEDIA_TYPE)
+
+
+def _cut(text: str | None, longest: int) -> str | None:
+    return None if text is None else text.encode(errors="replace")[:longest].decode(errors="ignore")

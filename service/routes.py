@@ -1,0 +1,149 @@
+"""The routes: which path does what. All of them are in the table of `add_routes`."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from bisect import bisect_right
+from typing import Annotated, Any
+
+import msgspec
+from fastapi import FastAPI, Path, Query
+from fastapi.exceptions import RequestValidationError
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import Response
+
+from service.answers import answer
+from service.body import read_body
+from service.models import Models, ServedModel
+from service.openapi import answered, problems, request_body
+from service.problems import NotReady
+from service.schemas import (
+    ForecastAnswer,
+    ForecastsAnswer,
+    KnownSeries,
+    Limits,
+    ModelDescription,
+    ModelPage,
+    Ready,
+)
+
+SERIES_SHOWN = 100
+
+ModelName = Annotated[str, Path(max_length=128)]
+
+
+def add_routes(app: FastAPI, limits: Limits) -> None:
+    """Give the app its routes; the app's state holds `models`, `limits` and `metrics`."""
+    app.state.limits = limits
+    add = app.add_api_route
+    add(
+        "/v1/models/{name}/forecast",
+        forecast_window,
+        methods=["POST"],
+        tags=["forecast"],
+        openapi_extra=request_body(limits),
+        responses=answered(ForecastAnswer, ForecastsAnswer) | problems(400, 404, 413, 415, 422, 500, 503),
+        response_class=Response,
+    )
+    _read(app, "/v1/models", list_models, ModelPage, 422)
+    _read(app, "/v1/models/{name}", describe_model, ModelDescription, 404, 422, 503)
+    _read(app, "/livez", live, dict[str, bool])
+    _read(app, "/readyz", ready, Ready, 503)
+    text: dict[int | str, dict[str, Any]] = {200: {"content": {"text/plain": {"schema": {"type": "string"}}}}}
+    add("/metrics", metrics, tags=["operation"], responses=text | problems(500), response_class=Response)
+
+
+def _read(app: FastAPI, path: str, endpoint: Any, kind: Any, *statuses: int) -> None:
+    tag = "models" if path.startswith("/v1") else "operation"
+    responses = answered(kind) | problems(*statuses, 500)
+    app.add_api_route(path, endpoint, tags=[tag], responses=responses, response_class=Response)
+
+
+async def forecast_window(request: Request, name: ModelName) -> Response:
+    """Forecast what follows the last row of a window; nothing is remembered.
+
+    A row holds the model's targets in their order (GET /v1/models/{name} lists them), or in that of `columns`. With
+    `windows`, several windows are answered in their order, all of them or none. A 200 holds finite numbers only.
+    """
+    model = _models(request).find(name)
+    limits: Limits = request.app.state.limits
+    body = await read_body(request, limits.max_body_bytes)
+    return _json(await run_in_threadpool(answer, model, body, limits))
+
+
+async def list_models(
+    request: Request,
+    limit: Annotated[int, Query(ge=1, le=1000)] = 100,
+    cursor: Annotated[str | None, Query(max_length=1024, description="`next` of the page before.")] = None,
+) -> Response:
+    """List the models that are served, by name."""
+    served = _models(request).served
+    names = sorted(served)
+    start = bisect_right(names, _after(cursor)) if cursor else 0
+    page = names[start : start + limit]
+    more = base64.urlsafe_b64encode(page[-1].encode()).decode() if names[start + limit :] else None
+    return _json(msgspec.json.encode(ModelPage(models=[served[name].identity for name in page], next=more)))
+
+
+async def describe_model(request: Request, name: ModelName) -> Response:
+    """Describe a model: its contract, its scores, where it comes from."""
+    model = _models(request).find(name)
+    return _json(msgspec.json.encode(_description(model, request.app.state.limits)))
+
+
+async def live() -> Response:
+    """Tell that the process answers."""
+    return _json(b'{"live":true}')
+
+
+async def ready(request: Request) -> Response:
+    """Tell which models are served; 503 while none is."""
+    models = _models(request)
+    if not models.served:
+        raise NotReady(models.reasons())
+    identities = [model.identity for _, model in sorted(models.served.items())]
+    return _json(msgspec.json.encode(Ready(models=identities, refused=dict(models.refused))))
+
+
+async def metrics(request: Request) -> Response:
+    """Return metrics in Prometheus' text format."""
+    return Response(request.app.state.metrics.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
+
+
+def _models(request: Request) -> Models:
+    models: Models = request.app.state.models
+    return models
+
+
+def _json(content: bytes) -> Response:
+    return Response(content, media_type="application/json")
+
+
+def _after(cursor: str) -> str:
+    try:
+        return base64.b64decode(cursor, altchars=b"-_", validate=True).decode()
+    except (binascii.Error, ValueError) as error:
+        fault = {"loc": ("query", "cursor"), "msg": "it is not the `next` of a page", "type": "cursor"}
+        raise RequestValidationError([fault]) from error
+
+
+def _description(model: ServedModel, limits: Limits) -> ModelDescription:
+    spec, known = model.bundle.spec, sorted(model.bundle.scaler.series)
+    return ModelDescription(
+        model=model.identity,
+        targets=list(spec.targets),
+        units=spec.units,
+        freq=spec.calendar.freq,
+        timezone=spec.calendar.timezone,
+        horizon=spec.horizon,
+        lookback=spec.lookback,
+        missing=spec.missing,
+        needs_time=spec.calendar.width > 0,
+        series=KnownSeries(count=len(known), ids=known[:SERIES_SHOWN]) if spec.panel else None,
+        limits=limits,
+        device=str(model.bundle.forecaster.spread.device),
+        scorecard=model.bundle.scorecard,
+        provenance=spec.provenance,
+    )

@@ -1,0 +1,173 @@
+import json
+import math
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import msgspec
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from starlette.testclient import TestClient
+
+from forecasting.bundle import Bundle
+from forecasting.calendar import Calendar
+from forecasting.prediction import Window, forecast
+
+FORECAST = "/v1/models/tiny/forecast"
+HOUR = 3_600_000_000_000
+LAST = 1_709_258_400_000_000_000  # 2024-03-01T02:00:00Z
+
+
+def test_the_answer_names_the_model_and_every_step(client: TestClient, good: dict[str, Any]) -> None:
+    answer = client.post(FORECAST, json=good).json()
+    assert list(answer) == ["model", "forecast", "units", "warnings"]
+    assert answer["model"] == {
+        "name": "tiny",
+        "version": "1",
+        "alias": "production",
+        "run_id": "r1",
+        "data_hash": "sha256:00",
+    }
+    first, second = answer["forecast"]
+    assert list(first) == ["timestamp", "step", "point", "median", "intervals"]
+    assert (first["timestamp"], first["step"], first["intervals"]) == ("2024-03-01T03:00:00Z", 1, {})
+    assert (second["timestamp"], second["step"]) == ("2024-03-01T04:00:00Z", 2)
+    assert answer["units"] == {"a": "degF"}
+    assert [warning["code"] for warning in answer["warnings"]] == ["short-window"]
+
+
+def test_the_answer_is_the_forecast_of_the_bundle(
+    client: TestClient, tiny_bundle: Bundle, good: dict[str, Any]
+) -> None:
+    window = Window(np.float32(good["observations"]), LAST + HOUR * np.arange(-2, 1), "north")
+    expected = forecast(tiny_bundle, window)
+    steps = client.post(FORECAST, json=good).json()["forecast"]
+    assert [list(step["point"].values()) for step in steps] == expected.point.tolist()
+    assert [list(step["median"].values()) for step in steps] == expected.median.tolist()
+
+
+def test_named_columns_timestamps_and_last_timestamp_say_the_same(client: TestClient, good: dict[str, Any]) -> None:
+    named = {
+        "columns": ["b", "a"],
+        "data": [row[::-1] for row in good["observations"]],
+        "timestamps": ["2024-03-01T00:00:00Z", "2024-03-01T02:00:00+01:00", "2024-02-29T21:00:00-05:00"],
+        "series": "north",
+    }
+    assert client.post(FORECAST, json=named).json() == client.post(FORECAST, json=good).json()
+
+
+def test_a_shorter_horizon_returns_fewer_steps(client: TestClient, good: dict[str, Any]) -> None:
+    whole = client.post(FORECAST, json=good).json()["forecast"]
+    assert client.post(FORECAST, json=good | {"horizon": 1}).json()["forecast"] == whole[:1]
+
+
+def test_several_windows_are_answered_in_order(client: TestClient, good: dict[str, Any]) -> None:
+    other = good | {"series": "south", "horizon": 1}
+    several = client.post(FORECAST, json={"windows": [other, good]}).json()
+    alone = [client.post(FORECAST, json=one).json() for one in (other, good)]
+    assert list(several) == ["model", "forecasts", "units"]
+    assert several["forecasts"] == [{key: one[key] for key in ("forecast", "warnings")} for one in alone]
+
+
+def test_what_is_odd_about_a_window_is_said(client: TestClient) -> None:
+    odd = {
+        "observations": [[None, 1.0], [1e6, 2.0]],
+        "timestamps": ["2024-03-01T00:00:00Z", "2024-03-01T02:00:00Z"],
+        "series": "elsewhere",
+    }
+    codes = [warning["code"] for warning in client.post(FORECAST, json=odd).json()["warnings"]]
+    assert codes == ["gap", "short-window", "unknown-series", "implausible", "never-observed"]
+
+
+def test_fractions_of_a_second_are_written_where_they_are(
+    serve: Callable[..., TestClient], make_bundle: Callable[..., Bundle], good: dict[str, Any]
+) -> None:
+    with serve(tiny=make_bundle(calendar=Calendar(freq="250ms"))) as client:
+        steps = client.post(FORECAST, json=good).json()["forecast"]
+    assert [step["timestamp"] for step in steps] == ["2024-03-01T02:00:00.250000000Z", "2024-03-01T02:00:00.500000000Z"]
+
+
+def test_without_times_a_model_without_calendar_answers_without(
+    serve: Callable[..., TestClient], make_bundle: Callable[..., Bundle], good: dict[str, Any]
+) -> None:
+    del good["last_timestamp"]
+    with serve(tiny=make_bundle(calendar=Calendar(freq="YS"))) as client:
+        answer = client.post(FORECAST, json=good)
+    assert answer.status_code == 200
+    assert answer.json()["forecast"][0]["timestamp"] is None
+
+
+def test_many_threads_get_what_one_gets_to_the_bit(client: TestClient, good: dict[str, Any]) -> None:
+    draw = np.random.default_rng(0)
+    bodies = [
+        good | {"observations": (draw.normal(size=(int(rows), 2)) * [2, 50] + [10, 1000]).tolist()}
+        for rows in draw.integers(1, 50, 24)
+    ]
+
+    def post(body: dict[str, Any]) -> bytes:
+        return client.post(FORECAST, json=body).content
+
+    with ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(post, bodies)) == [post(body) for body in bodies]
+
+
+def _numbers(tree: Any) -> list[float]:
+    if isinstance(tree, dict | list):
+        children = tree.values() if isinstance(tree, dict) else tree
+        return [number for child in children for number in _numbers(child)]
+    return [tree] if isinstance(tree, float) else []
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=5,
+)
+cells = st.none() | st.floats() | st.integers(-(10**40), 10**40) | json_values
+bodies = st.fixed_dictionaries(
+    {"observations": st.lists(st.lists(cells, min_size=2, max_size=2), min_size=1, max_size=4) | json_values},
+    optional={
+        "last_timestamp": st.datetimes().map(lambda time: time.isoformat() + "Z") | json_values,
+        "timestamps": st.lists(st.datetimes().map(lambda time: time.isoformat() + "Z"), max_size=4) | json_values,
+        "horizon": st.integers(-1, 3) | json_values,
+        "series": st.text(max_size=3) | json_values,
+        "levels": json_values,
+        "columns": st.permutations(["a", "b"]) | json_values,
+    },
+)
+rows_of_numbers = st.lists(
+    st.tuples(*[st.none() | st.floats(width=32, allow_nan=False, allow_infinity=False)] * 2), min_size=1, max_size=5
+).map(lambda rows: {"observations": rows, "last_timestamp": "2024-03-01T02:00:00Z"})
+
+
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(body=bodies | rows_of_numbers | json_values)
+def test_whatever_comes_no_answer_is_ours_to_blame_and_no_200_is_not_finite(client: TestClient, body: Any) -> None:
+    answer = client.post(FORECAST, content=_encode(body), headers={"content-type": "application/json"})
+    assert answer.status_code in {200, 400, 422}
+    if answer.status_code == 200:
+        numbers = _numbers(msgspec.json.decode(answer.content))
+        assert len(numbers) == 8
+        assert all(math.isfinite(number) for number in numbers)
+    else:
+        assert len(answer.content) <= 1024
+
+
+def _encode(body: Any) -> bytes:
+    """Write JSON as Python does: with NaN and Infinity, and integers of any length."""
+    return json.dumps(body).encode()
+
+
+@pytest.mark.parametrize("broken", [float("inf"), float("nan")])
+def test_an_answer_that_is_not_finite_is_withheld(
+    serve: Callable[..., TestClient], make_bundle: Callable[..., Bundle], good: dict[str, Any], broken: float
+) -> None:
+    with serve(tiny=make_bundle()) as client:
+        forecaster = client.app.state.models.find("tiny").bundle.forecaster  # type: ignore[attr-defined]
+        forecaster.heads[0].bias[0] = broken
+        answer = client.post(FORECAST, json=good)
+    assert answer.status_code == 500
+    assert answer.json()["type"] == "urn:gatecast:problem:non-finite-output"
+    assert "detail" not in answer.json()

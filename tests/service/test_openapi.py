@@ -1,0 +1,62 @@
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from starlette.testclient import TestClient
+
+FORECAST = "/v1/models/{name}/forecast"
+
+
+@pytest.fixture
+def published(client: TestClient) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(client.get("/openapi.json").text)
+    return found
+
+
+def references(tree: Any) -> Iterator[str]:
+    if isinstance(tree, dict):
+        if isinstance(tree.get("$ref"), str):
+            yield tree["$ref"]
+        tree = list(tree.values())
+    if isinstance(tree, list):
+        for one in tree:
+            yield from references(one)
+
+
+def test_every_reference_leads_somewhere(published: dict[str, Any]) -> None:
+    known = {f"#/components/schemas/{name}" for name in published["components"]["schemas"]}
+    assert set(references(published)) <= known
+
+
+def test_every_status_is_there_and_every_failure_is_a_problem(published: dict[str, Any]) -> None:
+    statuses = {path: set(item[next(iter(item))]["responses"]) for path, item in published["paths"].items()}
+    assert statuses == {
+        FORECAST: {"200", "400", "404", "413", "415", "422", "500", "503"},
+        "/v1/models": {"200", "422", "500"},
+        "/v1/models/{name}": {"200", "404", "422", "500", "503"},
+        "/livez": {"200", "500"},
+        "/readyz": {"200", "500", "503"},
+        "/metrics": {"200", "500"},
+    }
+    for item in published["paths"].values():
+        for operation in item.values():
+            for status, response in operation["responses"].items():
+                media = list(response["content"])
+                assert (media == ["application/problem+json"]) == (status != "200")
+
+
+def test_the_limits_of_this_service_are_published(published: dict[str, Any]) -> None:
+    request = published["components"]["schemas"]["ForecastRequest"]
+    assert request["properties"]["windows"]["anyOf"][0]["maxItems"] == 3
+    assert request["properties"]["observations"]["anyOf"][0]["maxItems"] == 50
+    assert request["additionalProperties"] is False
+    assert "20,000 bytes" in published["paths"][FORECAST]["post"]["requestBody"]["description"]
+
+
+def test_the_published_examples_are_answered(client: TestClient, published: dict[str, Any]) -> None:
+    media = published["paths"][FORECAST]["post"]["requestBody"]["content"]["application/json"]
+    for name, example in media["examples"].items():
+        body = example["value"]
+        named = json.loads(json.dumps(body).replace("temp", "a").replace("dewp", "b"))
+        assert client.post("/v1/models/tiny/forecast", json=named).status_code == 200, name
