@@ -26,6 +26,7 @@ from forecasting.streaming import WARM_UP
 Predictions = Float[np.ndarray, "origins horizon columns"]
 Baseline = Callable[[ScaledSeries, range, int], Predictions]
 
+FEWEST_LINEAR = 10  # three lags and a few rows
 WIDEST_VAR = 30
 MOST_VAR_LAGS = 24
 MOST_VAR_ROWS = 20_000
@@ -43,10 +44,15 @@ def all_baselines(
     reasons: dict[str, str] = {}
     for name, baseline in BASELINES.items():
         try:
-            made[name] = [baseline(one, origins, horizon) for one, origins in zip(panel, at, strict=True)]
+            made[name] = [_made(baseline, one, origins, horizon) for one, origins in zip(panel, at, strict=True)]
         except DoesNotApply as reason:
             made[name], reasons[name] = None, str(reason)
     return made, reasons
+
+
+def _made(baseline: Baseline, one: ScaledSeries, at: range, horizon: int) -> Predictions:
+    """Ask a baseline, but not of a series that has no origin: it may have no training rows either."""
+    return baseline(one, at, horizon) if len(at) else np.zeros((0, horizon, one.series.values.shape[1]), np.float32)
 
 
 def persistence(one: ScaledSeries, at: range, horizon: int) -> Predictions:
@@ -71,8 +77,8 @@ def seasonal_naive(one: ScaledSeries, at: range, horizon: int) -> Predictions:
 
 def linear(one: ScaledSeries, at: range, horizon: int) -> Predictions:
     """Ridge autoregression on the one series."""
-    if len(one.z(0, one.train.stop)) < 10 or not len(at):  # noqa: PLR2004 - three lags and a few rows
-        message = f"series {one.series.id} has fewer than 10 training rows"
+    if one.train.stop < FEWEST_LINEAR:
+        message = f"series {one.series.id} has fewer than {FEWEST_LINEAR} training rows"
         raise DoesNotApply(message)
     road = fit_linear([one], horizon).road
     first = max(at.start - WARM_UP, 0)
@@ -96,11 +102,16 @@ def var(one: ScaledSeries, at: range, horizon: int) -> Predictions:
     window = np.lib.stride_tricks.sliding_window_view(level, lags, axis=0)
     past = [window[:, :, -1 - lag] for lag in range(lags)]
     steps = []
-    for _ in range(horizon):
-        following = intercept + sum(value @ matrix.T for value, matrix in zip(past, matrices, strict=True))
-        past = [following, *past[:-1]]
-        steps.append(following)
-    return np.stack(steps, axis=1).astype(np.float32)
+    with np.errstate(over="ignore", invalid="ignore"):
+        for _ in range(horizon):
+            following = intercept + sum(value @ matrix.T for value, matrix in zip(past, matrices, strict=True))
+            past = [following, *past[:-1]]
+            steps.append(following)
+        said = np.stack(steps, axis=1).astype(np.float32)
+    if not np.isfinite(said).all():
+        message = f"the VAR of series {one.series.id} grows without bound over {horizon} steps"
+        raise DoesNotApply(message)
+    return said
 
 
 def _fit_var(one: ScaledSeries, columns: int) -> tuple[np.ndarray, np.ndarray]:
@@ -125,7 +136,7 @@ def _fit_var(one: ScaledSeries, columns: int) -> tuple[np.ndarray, np.ndarray]:
 def filled_levels(one: ScaledSeries, start: int, stop: int) -> Float[np.ndarray, "rows columns"]:
     """Rows [start, stop) in z units, each missing cell holding the last value seen before it."""
     first = max(start - WARM_UP, 0)
-    return fill_alone(torch.from_numpy(one.z(first, stop))).level[0].numpy()[start - first :]  # type: ignore[no-any-return]
+    return fill_alone(torch.from_numpy(one.z(first, stop))).level[0].numpy()[start - first :]
 
 
 BASELINES: dict[str, Baseline] = {

@@ -21,6 +21,7 @@ from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 
 from forecasting.calendar import Calendar
+from forecasting.cells import FUSED
 from forecasting.errors import CorruptBundle, IncompatibleBundle
 from forecasting.network import Architecture, Forecaster
 from forecasting.scaling import Scaler
@@ -102,12 +103,13 @@ def load_bundle(folder: Path, device: str = "cpu") -> Bundle:
     """Open a bundle after every file has proved to be the one that was written.
 
     Raises:
-        CorruptBundle: a file is missing, not in the manifest, or has another digest; or a weight does not fit.
-        IncompatibleBundle: the format is another one.
+        CorruptBundle: a file is missing, not in the manifest, or has another digest; or a weight does not fit, or is
+            no finite number.
+        IncompatibleBundle: the format is another one, or the cell.
     """
     files = _verified(folder)
     _refuse_other_format(files["spec.json"])
-    spec = _parse(files["spec.json"], Spec, "spec.json")
+    spec: Spec = _parse(files["spec.json"], Spec, "spec.json")
     return Bundle(
         spec=spec,
         forecaster=_forecaster(spec.architecture, files["weights.safetensors"]).to(device),
@@ -118,13 +120,20 @@ def load_bundle(folder: Path, device: str = "cpu") -> Bundle:
 
 
 def _forecaster(architecture: Architecture, weights: bytes) -> Forecaster:
-    forecaster = Forecaster(architecture)
+    if architecture.cell not in FUSED:
+        message = f"the bundle has the cell {architecture.cell!r}; this version reads {', '.join(FUSED)}: upgrade"
+        raise IncompatibleBundle(message)
     try:
+        forecaster = Forecaster(architecture)
         forecaster.load_state_dict(load_tensors(weights))
-    except (RuntimeError, SafetensorError) as error:
+    except (RuntimeError, ValueError, SafetensorError) as error:
         message = f"weights.safetensors does not fit the architecture of spec.json: {error}"
         raise CorruptBundle(message) from error
-    return forecaster.eval().requires_grad_(False)  # noqa: FBT003 - torch takes it by position
+    for name, weight in forecaster.state_dict().items():
+        if not weight.isfinite().all():
+            message = f"{name} in weights.safetensors holds what is not a finite number; train the model again"
+            raise CorruptBundle(message)
+    return forecaster.eval().requires_grad_(False)
 
 
 def _verified(folder: Path) -> dict[str, bytes]:
@@ -150,15 +159,16 @@ def _read(folder: Path, name: str) -> bytes:
 
 
 def _refuse_other_format(content: bytes) -> None:
-    found = _parse(content, dict[str, Any], "spec.json").get("format")
-    if found != FORMAT:
-        message = f"the bundle has format {found}; this version reads format {FORMAT}: train it again or upgrade"
+    found: dict[str, Any] = _parse(content, dict[str, Any], "spec.json")
+    if found.get("format") != FORMAT:
+        came = found.get("format")
+        message = f"the bundle has format {came}; this version reads format {FORMAT}: train it again or upgrade"
         raise IncompatibleBundle(message)
 
 
 def _parse(content: bytes, kind: type[T] | Any, name: str) -> T:
     try:
-        return msgspec.json.decode(content, type=kind)  # type: ignore[no-any-return]
+        return msgspec.json.decode(content, type=kind)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         message = f"{name} of the bundle cannot be read: {error}"
         raise CorruptBundle(message) from error

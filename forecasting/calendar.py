@@ -7,7 +7,8 @@ used where the step is shorter than half of it.
 from __future__ import annotations
 
 import math
-from functools import cached_property
+from functools import cached_property, lru_cache
+from typing import NamedTuple
 
 import msgspec
 import numpy as np
@@ -19,6 +20,8 @@ DAY = 86_400 * SECOND
 WEEK = 7 * DAY
 YEAR = int(365.2425 * DAY)
 MONDAY = 4 * DAY  # 1970-01-01, the origin of the clock, was a Thursday
+
+STEPS = 12  # months of a year: as many steps are measured together
 
 HARMONICS = {DAY: 4, WEEK: 3, YEAR: 2}
 
@@ -36,9 +39,9 @@ class Calendar(msgspec.Struct, frozen=True, kw_only=True, dict=True):
 
     @cached_property
     def step(self) -> int:
-        """Length of one step in nanoseconds; for months and longer, of a typical one."""
-        probe = pd.date_range("2001-01-01", periods=3, freq=self.freq)
-        return int((probe[2] - probe[1]).value)
+        """Length of one step in nanoseconds; where steps differ (business days, months), their mean."""
+        probe = pd.date_range("2001-01-01", periods=STEPS + 1, freq=self.freq)
+        return int((probe[STEPS] - probe[0]).value) // STEPS
 
     @cached_property
     def cycles(self) -> tuple[tuple[int, int], ...]:
@@ -54,7 +57,7 @@ class Calendar(msgspec.Struct, frozen=True, kw_only=True, dict=True):
 
     @cached_property
     def season(self) -> int:
-        """Rows in a season, as the field has it: a day of hours, a week of days, a year of weeks, months or quarters."""
+        """Rows in a season, as the field has it: a day of hours, a week of days, a year of weeks or months."""
         for cycle in (DAY, WEEK, YEAR):
             rows = round(cycle / self.step)
             if rows > 1:
@@ -63,27 +66,53 @@ class Calendar(msgspec.Struct, frozen=True, kw_only=True, dict=True):
 
     def features(self, times: Int[np.ndarray, "*rows"]) -> Float[np.ndarray, "*rows features"]:
         """Return float32 features of UTC times, given in nanoseconds since 1970."""
-        local = self._local(times) - MONDAY
-        angles = [
-            (local % cycle) * (2 * math.pi * harmonic / cycle)
-            for cycle, harmonics in self.cycles
-            for harmonic in range(1, harmonics + 1)
-        ]
-        if not angles:
-            return np.zeros((*times.shape, 0), dtype=np.float32)
-        turns = np.stack(angles, axis=-1)
-        return np.concatenate([np.sin(turns), np.cos(turns)], axis=-1, dtype=np.float32)
+        cycles, speeds = self._harmonics
+        angles = ((self._local(times) - MONDAY)[..., None] % cycles) * speeds
+        return np.concatenate([np.sin(angles), np.cos(angles)], axis=-1, dtype=np.float32)
 
-    def following(self, last: pd.Timestamp, steps: int) -> pd.DatetimeIndex:
-        """Return the UTC times of the `steps` rows after `last`, on the local calendar for steps of a day and longer."""
-        local = last.tz_convert(self.timezone)
-        return pd.date_range(local, periods=steps + 1, freq=self.freq)[-steps:].tz_convert("UTC")
+    @cached_property
+    def _harmonics(self) -> tuple[Int[np.ndarray, " harmonics"], Float[np.ndarray, " harmonics"]]:
+        """Return of each harmonic its cycle in nanoseconds and its speed in radians a nanosecond."""
+        pairs = [(cycle, harmonic) for cycle, most in self.cycles for harmonic in range(1, most + 1)]
+        cycles = np.array([cycle for cycle, _ in pairs], dtype=np.int64)
+        return cycles, np.array([2 * math.pi * harmonic / cycle for cycle, harmonic in pairs])
 
     def _local(self, times: Int[np.ndarray, "*rows"]) -> Int[np.ndarray, "*rows"]:
         if self.timezone == "UTC":
             return times
-        index = pd.DatetimeIndex(times.ravel(), tz="UTC").tz_convert(self.timezone)
-        return nanoseconds(index.tz_localize(None)).reshape(times.shape)
+        clock = clock_of(self.timezone)
+        return np.asarray(times + clock.offsets[np.searchsorted(clock.changes, times, side="right")])
+
+
+class Clock(NamedTuple):
+    """The local clock of a zone: when it changes (UTC), and its offset before, between and after; nanoseconds."""
+
+    changes: Int[np.ndarray, " change"]
+    offsets: Int[np.ndarray, " change+1"]
+
+
+@lru_cache(maxsize=32)
+def clock_of(timezone: str) -> Clock:
+    """Find the changes of a zone's clock from 1800 to 2199: those between two days, narrowed down to the second.
+
+    A table of them tells the offsets of a window in microseconds, where asking the zone for every row takes a
+    noticeable part of a forecast.
+    """
+    days = np.arange("1800", "2200", dtype="M8[D]").astype("M8[s]").astype(np.int64)
+    offsets = _offsets(days, timezone)
+    changed = np.flatnonzero(np.diff(offsets))
+    before, after = days[changed], days[changed + 1]
+    while (after - before > 1).any():
+        middle = (before + after) // 2
+        early = _offsets(middle, timezone) == offsets[changed]
+        before, after = np.where(early, middle, before), np.where(early, after, middle)
+    return Clock(after * SECOND, offsets[np.append(changed, -1)])
+
+
+def _offsets(seconds: Int[np.ndarray, " times"], timezone: str) -> Int[np.ndarray, " times"]:
+    """Return local time minus UTC in nanoseconds."""
+    index = pd.DatetimeIndex(seconds * SECOND, tz="UTC")
+    return np.asarray(nanoseconds(index.tz_convert(timezone).tz_localize(None)) - nanoseconds(index))
 
 
 def nanoseconds(index: pd.DatetimeIndex) -> Int[np.ndarray, " rows"]:

@@ -10,16 +10,16 @@ The fused cells of torch:
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Protocol
 
-import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
 CellState = tuple[Tensor, ...]
 """Tensors of shape (layers, batch, hidden): (hidden, memory) for the lstm, (hidden,) for gru and rnn."""
 
-FUSED: dict[str, type[nn.RNNBase]] = {"lstm": nn.LSTM, "gru": nn.GRU, "rnn": nn.RNN}
+FUSED: dict[str, Callable[..., nn.RNNBase]] = {"lstm": nn.LSTM, "gru": nn.GRU, "rnn": nn.RNN}
 
 
 class Cell(Protocol):
@@ -47,9 +47,9 @@ class FusedCell(nn.Module):
 
     def initial_state(self, batch: int) -> CellState:
         """Return zeros on the device of the weights."""
-        weight = self.rnn.weight_hh_l0
+        weight = self.rnn.get_parameter("weight_hh_l0")
         shape = (self.rnn.num_layers, batch, self.rnn.hidden_size)
-        return tuple(torch.zeros(shape, device=weight.device, dtype=weight.dtype) for _ in range(self.memories))
+        return tuple(weight.new_zeros(shape) for _ in range(self.memories))
 
     def step(
         self, row: Float[Tensor, "batch feature"], state: CellState

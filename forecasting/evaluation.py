@@ -10,11 +10,13 @@ import pandas as pd
 from jaxtyping import Float
 
 from forecasting.baselines import all_baselines
+from forecasting.bundle import Bundle
 from forecasting.errors import DataError
 from forecasting.metrics import Errors, in_sample_naive, score
 from forecasting.network import Forecaster
-from forecasting.scaled import ScaledSeries, origins, targets
+from forecasting.scaled import ScaledSeries, origins, scale_panel, targets
 from forecasting.scores import FullScores, Scorecard
+from forecasting.series import Panel, Split, rfc3339
 from forecasting.streaming import Job, Told, stream
 
 MOST_NAIVE_ROWS = 1_000_000
@@ -28,7 +30,7 @@ class Backtest:
     panel: tuple[ScaledSeries, ...]
     at: tuple[range, ...]
     told: tuple[Told, ...]
-    actual: tuple[Float[np.ndarray, "origins horizon columns"], ...]
+    actual: tuple[Float[np.ndarray, "_ horizon columns"], ...]
 
 
 def backtest(forecaster: Forecaster, panel: Sequence[ScaledSeries], columns: tuple[str, ...]) -> Backtest:
@@ -53,8 +55,8 @@ def backtest(forecaster: Forecaster, panel: Sequence[ScaledSeries], columns: tup
     }
     first, last = _period(panel, at, horizon)
     scorecard = Scorecard(
-        start=_rfc3339(first),
-        end=_rfc3339(last),
+        start=rfc3339(first),
+        end=rfc3339(last),
         origins=sum(len(rows) for rows in at),
         model=scores_of(told, panel, actual, columns),
         baselines=cards,
@@ -86,5 +88,20 @@ def _period(panel: Sequence[ScaledSeries], at: Sequence[range], horizon: int) ->
     return min(i[rows.start + 1] for i, rows in used), max(i[rows.stop - 1 + horizon] for i, rows in used)
 
 
-def _rfc3339(time: pd.Timestamp) -> str:
-    return str(time.isoformat()).replace("+00:00", "Z")
+def champion_mse_z(champion: Bundle, tested: Backtest, panel: Panel, split: Split) -> float | None:
+    """Return the squared error of another model on the same origins and cells, in the z units of the backtest.
+
+    None where its columns, step or horizon are others, or nothing was observed.
+    """
+    horizon = tested.actual[0].shape[1]
+    schema = (champion.spec.targets, champion.spec.calendar.freq, champion.spec.horizon)
+    if schema != (panel.columns, panel.freq, horizon):
+        return None
+    scaled = scale_panel(panel, champion.scaler, champion.spec.calendar, split)
+    told = stream(champion.forecaster, [Job(one, at) for one, at in zip(scaled, tested.at, strict=True)])
+    errors = [
+        (said.point * theirs.units.std + theirs.units.mean - ours.units.mean) / ours.units.std - came
+        for said, theirs, ours, came in zip(told, scaled, tested.panel, tested.actual, strict=True)
+    ]
+    seen = (both := np.concatenate(errors))[~np.isnan(both)]
+    return float(np.square(seen).mean()) if len(seen) else None

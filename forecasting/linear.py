@@ -43,4 +43,4 @@ class LinearRoad(nn.Module):
         """Return what the linear road adds to the last value; `changes` has lags - 1 rows more than `level`."""
         along = F.conv1d(changes.transpose(1, 2), self.changes).transpose(1, 2)
         across = torch.cat([level, calendar], dim=-1) @ torch.cat([self.level, self.calendar], dim=-1).T
-        return (along + across + self.bias).unflatten(-1, (self.horizon, self.columns))
+        return (along + across + self.bias).reshape(*level.shape[:2], self.horizon, self.columns)

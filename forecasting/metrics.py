@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float
@@ -82,8 +82,8 @@ def _relative(totals: list[tuple[np.ndarray, ...]], i: int) -> np.ndarray:
     return np.asarray(np.sum([np.nan_to_num(total[i]) for total in totals], axis=0) / cells)
 
 
-def _scores(sums: Sums) -> dict[str, float | int | None]:
-    """Collapse steps and columns: z errors over cells; in units of the data and relative ones, the mean over columns."""
+def _scores(sums: Sums) -> dict[str, Any]:
+    """Collapse steps and columns: z errors over cells; those in units of the data and relative ones, over columns."""
     cells = sums.cells
     return {
         "cells": int(cells.sum()),

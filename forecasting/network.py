@@ -1,6 +1,6 @@
 """The forecaster: (observation, state) -> (forecast, state). Training, backtesting and serving all unroll this.
 
-    forecast = last value + linear road + what the recurrent members add (the mean of them)
+    forecast = last value + share * linear road + what the recurrent members add (the mean of them)
 
 All values are in z units (see `scaling`). Recurrent inputs are levels, changes, masks and times since last seen, never
 anchored on a window, so that a window, a stream and an unroll over all of history are the same computation.
@@ -78,6 +78,7 @@ class Filled(NamedTuple):
 class Forecaster(nn.Module):
     """Anchor, linear road and recurrent members behind `initial_state`, `step` and `unroll`."""
 
+    share: Tensor
     spread: Tensor
 
     def __init__(self, architecture: Architecture) -> None:
@@ -90,6 +91,9 @@ class Forecaster(nn.Module):
         self.cells = nn.ModuleList(cells)
         self.heads = nn.ModuleList(_zero_head(a.hidden, 2 * a.horizon * a.columns) for _ in range(a.members))
         self.dropout = nn.Dropout(a.dropout)
+        # How much of what the linear road adds the point (all of it) and the median take: a road fitted to squares is
+        # no good median of a column that mostly stays as it is.
+        self.register_buffer("share", torch.ones(2, a.horizon, a.columns))
         # Members speak in units of what the linear road leaves, so that all columns learn at one pace; after training
         # also scaled by how far each correction is trusted (see `validation`).
         self.register_buffer("spread", torch.ones(2, a.horizon, a.columns))
@@ -136,8 +140,7 @@ class Forecaster(nn.Module):
         position = slice(-1, None) if last else slice(None)
         base = self._base(filled, rows.calendar, position)
         members = [
-            base[:, :, None] + self._correction(head, output[:, position])
-            for head, output in zip(self.heads, outputs, strict=True)
+            base + self._correction(head, output[:, position]) for head, output in zip(self.heads, outputs, strict=True)
         ]
         return members, _after(filled, state, cells)
 
@@ -149,14 +152,15 @@ class Forecaster(nn.Module):
         absence = torch.log1p(filled.absence) / math.log1p(LONGEST_ABSENCE)
         return torch.cat([filled.level, filled.changes[:, -time:], filled.observed.float(), absence], dim=-1)
 
-    def _base(self, filled: Filled, calendar: Tensor, position: slice) -> Float[Tensor, "batch time horizon column"]:
+    def _base(self, filled: Filled, calendar: Tensor, position: slice) -> Float[Tensor, "batch time 2 horizon column"]:
         changes = filled.changes[:, -self.architecture.lags :] if position.start == -1 else filled.changes
         level = filled.level[:, position]
-        return level[:, :, None] + self.linear(changes, level, calendar[:, position])
+        added: Tensor = self.linear(changes, level, calendar[:, position])
+        return level[:, :, None, None] + self.share * added[:, :, None]
 
     def _correction(self, head: nn.Module, output: Tensor) -> Float[Tensor, "batch time 2 horizon column"]:
         raw: Tensor = head(self.dropout(output))
-        return raw.unflatten(-1, self.spread.shape) * self.spread
+        return raw.reshape(*raw.shape[:2], *self.spread.shape) * self.spread
 
 
 def fill(values: Float[Tensor, "batch time column"], state: State) -> Filled:
@@ -164,18 +168,20 @@ def fill(values: Float[Tensor, "batch time column"], state: State) -> Filled:
 
     Vectorised over time: the running maximum of the positions of observed cells is the position of the last one.
     """
-    time = values.shape[1]
-    observed = ~torch.isnan(values)
-    position = torch.arange(1, time + 1, device=values.device)[None, :, None]
+    known = torch.cat([state.level[:, None], values], dim=1)  # row 0 is the one before
+    observed = ~torch.isnan(known)
+    position = torch.arange(known.shape[1], device=values.device)[None, :, None]
     source = torch.where(observed, position, 0).cummax(dim=1).values
-    known = torch.cat([state.level[:, None], values.nan_to_num(0.0)], dim=1)
     level = known.gather(1, source)
-    waited = torch.where(source > 0, position - source, state.absence[:, None] + position)
-    absence = waited.to(values.dtype).clamp(max=LONGEST_ABSENCE)
-    before = torch.cat([state.level[:, None], level[:, :-1]], dim=1)
-    seen = state.seen[:, None] | torch.cat([torch.zeros_like(source[:, :1]), source[:, :-1]], dim=1).bool()
-    changes = torch.where(seen, level - before, 0.0)
-    return Filled(level, observed, absence, torch.cat([state.changes, changes], dim=1))
+    seen = source > 0
+    waited = torch.where(seen, position - source, state.absence[:, None] + position)
+    changes = torch.where(seen[:, :-1] | state.seen[:, None], level.diff(dim=1), 0.0)
+    return Filled(
+        level=level[:, 1:],
+        observed=observed[:, 1:],
+        absence=waited[:, 1:].clamp(max=LONGEST_ABSENCE),
+        changes=torch.cat([state.changes, changes], dim=1),
+    )
 
 
 def fill_alone(values: Float[Tensor, "time column"], lags: int = 1) -> Filled:

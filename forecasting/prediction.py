@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -63,13 +63,24 @@ def forecast(bundle: Bundle, window: Window) -> WindowForecast:
     units = bundle.scaler.units(window.series)
     z = _scaled(bundle, units, window)
     point, median = predict_z(bundle, z, window.times)
-    answer = units.from_z(np.stack([point, median]))
+    with np.errstate(over="ignore", invalid="ignore"):  # found below
+        answer = units.from_z(np.stack([point, median]))
     if not np.isfinite(answer).all():
         message = "the model's forecast is not finite; look at the window's values, then at the model"
         raise NotFinite(message)
     return WindowForecast(
         _following(bundle, window), answer[0], answer[1], (*window.cautions, *_cautions(bundle, window, z))
     )
+
+
+def forecast_frame(answer: WindowForecast, targets: tuple[str, ...], series: str | None = None) -> pd.DataFrame:
+    """Return a forecast as a table: `series` (if given), `timestamp`, `step`, targets, and `<target>-median`."""
+    columns: dict[str, Any] = {} if series is None else {"series": series}
+    columns |= {} if answer.times is None else {"timestamp": answer.times}
+    columns |= {"step": range(1, len(answer.point) + 1)}
+    columns |= {name: answer.point[:, c] for c, name in enumerate(targets)}
+    columns |= {f"{name}-median": answer.median[:, c] for c, name in enumerate(targets)}
+    return pd.DataFrame(columns)
 
 
 def predict_z(
@@ -133,13 +144,14 @@ def _cautions(bundle: Bundle, window: Window, z: Float[np.ndarray, "rows columns
     if spec.panel and not bundle.scaler.knows(window.series):
         detail = "no such series in training; scaled by the statistics of all series together"
         found.append(Caution("unknown-series", detail))
-    screened = np.isnan(z) & ~np.isnan(window.values)
+    missing = np.isnan(z)
+    screened = missing & ~np.isnan(window.values)
     if screened.any():
         row, column = np.argwhere(screened)[0]
         first = f"row {row}, {spec.targets[column]}"
         detail = f"{int(screened.sum())} values far outside the training range were taken as missing, first: {first}"
         found.append(Caution("implausible", detail))
-    unseen = [name for name, absent in zip(spec.targets, np.isnan(z).all(axis=0), strict=True) if absent]
+    unseen = [name for name, absent in zip(spec.targets, missing.all(axis=0), strict=True) if absent]
     if unseen:
         found.append(
             Caution("never-observed", f"no value of {', '.join(unseen)} in the window; the training mean stands in")

@@ -42,13 +42,14 @@ class DataSection(_Section, frozen=True):
     static: list[str] = []
     freq: str = "h"
     units: dict[str, str] = {}
+    transform: dict[str, Any] = {}
 
 
 class ModelSection(_Section, frozen=True):
     """The architecture. `horizon` is in steps of `freq`."""
 
     cell: CellName = "lstm"
-    channels: Literal["joint", "auto"] = "auto"
+    channels: Literal["joint", "independent", "auto"] = "auto"
     horizon: Annotated[int, Meta(ge=1, le=1000)] = 1
     hidden: Annotated[int, Meta(ge=1, le=2048)] = 32
     layers: Annotated[int, Meta(ge=1, le=8)] = 1
@@ -56,7 +57,11 @@ class ModelSection(_Section, frozen=True):
 
 
 class TrainSection(_Section, frozen=True):
-    """How the network is fitted. Lengths are in rows."""
+    """How the network is fitted. Lengths are in rows.
+
+    One thread is as fast as two for networks of this size, does not collapse when other processes want the cores, and
+    makes the weights independent of the machine's core count.
+    """
 
     seed: Annotated[int, Meta(ge=0, lt=2**32)] = 0
     members: Annotated[int, Meta(ge=1, le=64)] = 3
@@ -69,6 +74,7 @@ class TrainSection(_Section, frozen=True):
     learning_rate: Annotated[float, Meta(gt=0, le=1)] = 1e-3
     weight_decay: Annotated[float, Meta(ge=0)] = 1e-2
     clip: Annotated[float, Meta(gt=0)] = 1.0
+    threads: Count = 1
     device: Annotated[str, Meta(pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$")] = "auto"
 
 
@@ -162,7 +168,7 @@ def _in_toml_words(text: str) -> str:
 
 def _refuse_contradictions(project: Project, origin: str) -> None:
     data = project.data
-    for found in (_repeated(data), _later(data), _bad_zone(data), _bad_freq(data), _bad_split(project.backtest)):
+    for found in (_repeated(data), _later(project), _bad_zone(data), _bad_freq(data), _bad_split(project.backtest)):
         if found:
             message = f"{origin}: {found}"
             raise ProjectError(message)
@@ -177,10 +183,13 @@ def _repeated(data: DataSection) -> str | None:
     return f"data.units names {stray[0]!r}, which is no column of [data]" if stray else None
 
 
-def _later(data: DataSection) -> str | None:
-    for key in ("past", "known", "static"):
-        if getattr(data, key):
-            return f"data.{key} is not supported by this version; leave it empty (calendar features come from freq)"
+def _later(project: Project) -> str | None:
+    for key in ("past", "known", "static", "transform"):
+        if getattr(project.data, key):
+            hint = "leave it empty" if key == "transform" else "leave it empty (calendar features come from freq)"
+            return f"data.{key} is not supported by this version; {hint}"
+    if project.model.channels == "independent":
+        return "model.channels = 'independent' is not supported by this version; auto and joint are the same now"
     return None
 
 

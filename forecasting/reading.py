@@ -55,10 +55,15 @@ from forecasting.tables import Table, read_table
 from forecasting.timestamps import Clock, read_times
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
     import pandas as pd
 
     from forecasting.project import DataSection, Project
     from forecasting.series import Panel
+
+    Lay = Callable[[Rows, Project], tuple[Panel, tuple[Finding, ...]]]
 
 
 def read_panel(project: Project) -> tuple[Panel, DataReport]:
@@ -77,6 +82,19 @@ def read_panel(project: Project) -> tuple[Panel, DataReport]:
     return panel_from_table(read_table(path, wanted_columns(data), as_text), project)
 
 
+def read_history(project: Project, path: Path) -> tuple[Panel, DataReport]:
+    """Read rows to forecast from: the columns of the project in another file, however few and however quiet.
+
+    Raises:
+        NoSuchSource: there is no such file.
+        UnreadableSource: it is no csv table.
+        DataRejected: a finding refuses the rows; the error carries the report.
+    """
+    data = project.data
+    as_text = [data.time, *([data.series] if data.series else [])]
+    return _panel(read_table(path, wanted_columns(data), as_text), project, _lay)
+
+
 def panel_from_frame(frame: pd.DataFrame, project: Project, source: str = "frame") -> tuple[Panel, DataReport]:
     """Do the same with rows that are in memory; the report then has no digest.
 
@@ -92,13 +110,16 @@ def panel_from_table(table: Table, project: Project) -> tuple[Panel, DataReport]
     Raises:
         DataRejected: a finding refuses the rows; the error carries the report.
     """
-    data = project.data
-    findings = _accepted(table, check_header(table.header, data))
+    return _panel(table, project, _lay_and_judge)
+
+
+def _panel(table: Table, project: Project, lay: Lay) -> tuple[Panel, DataReport]:
+    findings = _accepted(table, check_header(table.header, project.data))
     frame, found = without_blank_rows(table.frame)
     findings = _accepted(table, findings + found)
-    rows, found = _read_rows(frame, data)
+    rows, found = _read_rows(frame, project.data)
     findings = _accepted(table, findings + found)
-    panel, found = _lay(rows, project)
+    panel, found = lay(rows, project)
     findings = _accepted(table, findings + found)
     return panel, _report(table, findings, panel)
 
@@ -115,8 +136,13 @@ def _lay(rows: Rows, project: Project) -> tuple[Panel, tuple[Finding, ...]]:
     rows, unsorted = in_order(rows)
     rows, repeated = without_repeats(rows)
     panel, gaps = to_panel(rows, data.targets, data.freq, data.timezone)
+    return panel, unsorted + repeated + gaps
+
+
+def _lay_and_judge(rows: Rows, project: Project) -> tuple[Panel, tuple[Finding, ...]]:
+    panel, findings = _lay(rows, project)
     panel, judged = _judge(panel, project.backtest.split) if panel else (panel, ())
-    return panel, unsorted + repeated + gaps + judged
+    return panel, findings + judged
 
 
 def _judge(panel: Panel, parts: tuple[float, float, float]) -> tuple[Panel, tuple[Finding, ...]]:

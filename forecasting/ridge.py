@@ -1,7 +1,7 @@
 """The closed-form fit of the linear road: which lags, whose lags and how much ridge, chosen on validation rows.
 
-Regressors of a row are the changes of the last `lags` rows, the level, the calendar and a constant, scaled to unit power
-so that one ridge strength means the same for all. Targets are what the next rows add to the last value.
+Regressors of a row are the changes of the last `lags` rows, the level, the calendar and a constant, scaled to unit
+power so that one ridge strength means the same for all. Targets are what the next rows add to the last value.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from forecasting.network import fill_alone
 from forecasting.scaled import Part, ScaledSeries, origins, targets
 
 STRENGTHS = (1e-4, 1e-3, 1e-2, 3e-2, 1e-1, 3e-1)
-MOST_MOMENTS = 25_000_000  # numbers in the Gram matrices of one column: 200 MB
+MOST_MOMENTS = 25_000_000  # numbers in the Gram matrices of one column, one a step: 200 MB
 MOST_ROWS = 200_000
 CHUNK = 4_096
 NEARBY = 3
@@ -70,9 +70,11 @@ def fit_linear(panel: Sequence[ScaledSeries], horizon: int) -> LinearFit:
     columns, features = histories[0].level.shape[1], histories[0].calendar.shape[1]
     best: tuple[Choice, list[Weights]] | None = None
     tried = []
-    for candidate in _candidates(panel[0].calendar.season, min(len(h.level) for h in histories), columns):
+    for candidate in _candidates(panel[0].calendar.season, max(len(h.level) for h in histories), columns):
+        if candidate.lags > NEARBY and horizon * sum(_sizes(candidate, columns, features)) ** 2 > MOST_MOMENTS:
+            continue
         weights = [_solve(histories, candidate, column, horizon) for column in range(columns)]
-        errors = sum(_squared_errors(histories, candidate, c, weights[c]) for c in range(columns))
+        errors = np.sum([_squared_errors(histories, candidate, c, weights[c]) for c in range(columns)], axis=0)
         at = int(np.argmin(errors[:-1]))
         choice = Choice(candidate, STRENGTHS[at], float(errors[at] / max(errors[-1], 1)))
         tried.append(choice)
@@ -83,12 +85,18 @@ def fit_linear(panel: Sequence[ScaledSeries], horizon: int) -> LinearFit:
 
 
 def _candidates(season: int, rows: int, columns: int) -> Iterator[Candidate]:
-    """Three lags, a season and four seasons, as far as the rows allow; alone, with other columns near, with their levels."""
+    """Three lags, a season, four seasons, as far as the rows allow: alone, with other columns, with their levels."""
     for lags in sorted({length for length in (NEARBY, season, 4 * season) if 1 < length <= max(rows // 10, NEARBY)}):
         yield Candidate(lags, 0, levels=False)
         if columns > 1:
             yield Candidate(lags, NEARBY, levels=False)
             yield Candidate(lags, NEARBY, levels=True)
+
+
+def _sizes(candidate: Candidate, columns: int, features: int) -> list[int]:
+    """Count the regressors of a row: changes of its own and of others, levels, calendar, constant."""
+    levels = columns if candidate.levels else 1
+    return [candidate.lags, candidate.others * (columns - 1), levels, features, 1]
 
 
 def _history(one: ScaledSeries, most: int) -> History:
@@ -117,7 +125,7 @@ def _equations(
         yield np.concatenate(regressors, axis=1, dtype=np.float64), added.astype(np.float64)
 
 
-def _lagged(changes: np.ndarray, lags: int, here: slice) -> Float[np.ndarray, "rows column*lag"]:
+def _lagged(changes: np.ndarray, lags: int, here: slice) -> Float[np.ndarray, "here regressor"]:
     """Changes of the last `lags` rows, oldest first, as a convolution kernel wants them; 0 before the first row."""
     if not lags:
         return np.zeros((here.stop - here.start, 0))
@@ -128,20 +136,22 @@ def _lagged(changes: np.ndarray, lags: int, here: slice) -> Float[np.ndarray, "r
 
 def _solve(histories: list[History], candidate: Candidate, column: int, horizon: int) -> Weights:
     """Solve the normal equations; rows with the targets of all steps observed share one Gram matrix."""
-    shared, own, cross, count = 0.0, 0.0, 0.0, 0.0
+    size = sum(_sizes(candidate, histories[0].level.shape[1], histories[0].calendar.shape[1]))
+    shared, own = np.zeros((size, size)), np.zeros((horizon, size, size))
+    cross, count = np.zeros((horizon, size)), np.zeros(horizon)
     for history in histories:
         for regressors, added in _equations(history, candidate, column, history.one.train, horizon):
             seen = ~np.isnan(added)
             whole = seen.all(axis=1)
-            shared = shared + regressors[whole].T @ regressors[whole]
-            broken = regressors[~whole]
-            own = own + np.stack([(broken * m[:, None]).T @ broken for m in seen[~whole].T.astype(np.float64)])
-            cross = cross + np.where(seen, added, 0.0).T @ regressors
-            count = count + seen.sum(axis=0)
-    grams, cross, count = np.asarray(shared + own), np.asarray(cross), np.asarray(count)
-    if not np.any(own):
-        return _ridge(grams[0], cross, float(count[0]))
-    return np.concatenate([_ridge(g, c[None], n) for g, c, n in zip(grams, cross, count, strict=True)], axis=1)
+            shared += regressors[whole].T @ regressors[whole]
+            for step in range(horizon if not whole.all() else 0):
+                broken = regressors[seen[:, step] & ~whole]
+                own[step] += broken.T @ broken
+            cross += np.where(seen, added, 0.0).T @ regressors
+            count += seen.sum(axis=0)
+    if not own.any():
+        return _ridge(shared, cross, count[0])
+    return np.concatenate([_ridge(shared + g, c[None], n) for g, c, n in zip(own, cross, count, strict=True)], axis=1)
 
 
 def _ridge(gram: np.ndarray, cross: np.ndarray, count: float) -> Weights:
@@ -170,14 +180,13 @@ def _squared_errors(
 def _road(candidate: Candidate, weights: list[np.ndarray], columns: int, features: int) -> LinearRoad:
     """Lay the weights of each column, of shape (step, regressor), into a road; what is not used stays zero."""
     road = LinearRoad(columns, len(weights[0]), candidate.lags, features)
-    lags, others = candidate.lags, candidate.others
+    sizes, recent = _sizes(candidate, columns, features), slice(candidate.lags - candidate.others, None)
     for column, solved in enumerate(weights):
         rest = [other for other in range(columns) if other != column]
         outputs = slice(column, None, columns)
-        sizes = [lags, others * len(rest), columns if candidate.levels else 1, features, 1]
-        own, near, level, calendar, bias = torch.from_numpy(solved.astype(np.float32)).split(sizes, dim=1)
+        own, near, level, calendar, bias = torch.split(torch.from_numpy(solved.astype(np.float32)), sizes, dim=1)
         road.changes[outputs, column] = own
-        road.changes[outputs, rest, lags - others :] = near.unflatten(1, (len(rest), others))
+        road.changes[outputs, rest, recent] = near.reshape(len(near), len(rest), candidate.others)
         road.level[outputs, slice(None) if candidate.levels else [column]] = level
         road.calendar[outputs] = calendar
         road.bias[outputs] = bias[:, 0]

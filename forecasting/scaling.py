@@ -39,7 +39,7 @@ class Units(NamedTuple):
 
     def from_z(self, z: Float[np.ndarray, "*rows columns"]) -> Float[np.ndarray, "*rows columns"]:
         """Return to the units of the data."""
-        return z * self.std + self.mean
+        return np.asarray(z * self.std + self.mean)
 
 
 class Scaler(msgspec.Struct, frozen=True, kw_only=True, dict=True):

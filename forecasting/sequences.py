@@ -1,7 +1,8 @@
 """Training sequences: stretches of the training rows, gathered from views when a batch is due and never before.
 
 Each pass over a panel cuts every series into stretches of `length` rows from a random first row, so that every row is a
-target about once a pass. `burn_in` rows before a stretch bring the state up and carry no loss.
+target about once a pass. `burn_in` rows before a stretch bring the state up and carry no loss; before the first row of
+a series they are missing.
 """
 
 from __future__ import annotations
@@ -11,13 +12,12 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 from torch.utils.data import IterableDataset
 
 from forecasting.network import Rows
 from forecasting.scaled import ScaledSeries
-from forecasting.scaling import Units
 
 
 class Batch(NamedTuple):
@@ -48,7 +48,7 @@ class Shape(NamedTuple):
 
 
 class Sequences(IterableDataset[Batch]):
-    """Batches of one epoch after another; the order depends on the seed and the number of epochs taken, nothing else."""
+    """Batches of one epoch after another; their order depends on the seed and the number of epochs taken only."""
 
     def __init__(self, panel: Sequence[ScaledSeries], shape: Shape, least: int, seed: int) -> None:
         """`least` is the number of batches of an epoch at least; more where a pass over the panel needs more."""
@@ -71,14 +71,14 @@ class Sequences(IterableDataset[Batch]):
     def _passes(self) -> Iterator[tuple[ScaledSeries, int]]:
         while True:
             stretches = [(i, start) for i, one in enumerate(self.panel) for start in self._starts(one)]
-            for i, start in self.order.permuted(np.array(stretches), axis=0):
+            for i, start in self.order.permutation(stretches):
                 yield self.panel[i], int(start)
 
     def _starts(self, one: ScaledSeries) -> range:
-        """First rows of the sequences of one series in one pass."""
-        room = one.train.stop - self.shape.horizon - self.shape.burn_in
-        phase = int(self.order.integers(min(self.shape.length, max(room, 1))))
-        return range(phase, max(room, phase + 1), self.shape.length)
+        """First rows of the sequences of one series in one pass; a negative one lies before the series."""
+        room, burn_in = one.train.stop - self.shape.horizon, self.shape.burn_in
+        phase = int(self.order.integers(min(self.shape.length, room)))
+        return range(phase - burn_in, room - burn_in, self.shape.length)
 
 
 def fitting(shape: Shape, longest: int) -> Shape:
@@ -89,20 +89,19 @@ def fitting(shape: Shape, longest: int) -> Shape:
 
 
 def gather(places: list[tuple[ScaledSeries, int]], shape: Shape) -> Batch:
-    """Copy the rows of one batch out of the series, in z units; rows behind the training part are missing."""
-    values = np.stack([_stretch(one, start, shape.rows) for one, start in places])
-    units = Units(*(np.stack(numbers)[:, None] for numbers in zip(*(one.units for one, _ in places), strict=True)))
-    z = torch.from_numpy(units.to_z(values))
+    """Copy the rows of one batch out of the series, in z units; rows outside the training part are missing."""
+    z = torch.from_numpy(np.stack([_stretch(one, start, shape.rows) for one, start in places]))
     steps = shape.rows - shape.horizon
     calendar = places[0][0].calendar.features(np.stack([_times(one, start, steps) for one, start in places]))
     return Batch(Rows(z[:, :steps], torch.from_numpy(calendar)), z[:, steps:])
 
 
 def _stretch(one: ScaledSeries, start: int, rows: int) -> Float[np.ndarray, "rows column"]:
-    stretch = one.series.values[start : min(start + rows, one.train.stop)]
-    return np.pad(stretch, ((0, rows - len(stretch)), (0, 0)), constant_values=np.nan)
+    first, stop = max(start, 0), min(start + rows, one.train.stop)
+    stretch = np.full((rows, one.series.values.shape[1]), np.nan, dtype=np.float32)
+    stretch[first - start : stop - start] = one.z(first, stop)
+    return stretch
 
 
-def _times(one: ScaledSeries, start: int, rows: int) -> np.ndarray:
-    times = one.times[start : start + rows]
-    return np.pad(times, (0, rows - len(times)), mode="edge")
+def _times(one: ScaledSeries, start: int, rows: int) -> Int[np.ndarray, " rows"]:
+    return one.times.take(np.arange(start, start + rows), mode="clip")

@@ -1,6 +1,6 @@
 """Rolling-origin forecasts: the forecaster is carried over history and says at every origin what comes next.
 
-This is the stateful evaluation of training, backtests and promotion: each row costs one cell step, whatever the horizon.
+This is the stateful evaluation of training, backtests and promotion: a row costs one cell step, whatever the horizon.
 """
 
 from __future__ import annotations
@@ -57,9 +57,10 @@ def _together(forecaster: Forecaster, jobs: list[Job]) -> list[Told]:
     kept: list[list[Forecast]] = [[] for _ in jobs]
     for low, rows in _chunks(jobs, forecaster.spread.device):
         forecast, state = forecaster.unroll(rows, state)
+        point, median = forecast.point.cpu(), forecast.median.cpu()
         for i, job in enumerate(jobs):
             here = _overlap(job, low, rows.values.shape[1])
-            kept[i].append(Forecast(forecast.point[i, here].cpu(), forecast.median[i, here].cpu()))
+            kept[i].append(Forecast(point[i, here], median[i, here]))
     empty = torch.zeros(0, *forecaster.spread.shape[1:])
     return [Told(*(torch.cat([empty, *column]).numpy() for column in _columns(parts))) for parts in kept]
 

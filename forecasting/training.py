@@ -1,13 +1,14 @@
 """Fitting a forecaster: a thin Lightning module over `Forecaster.unroll_members`. The only importer of Lightning.
 
-The linear road is solved first and stays as it is. Each member learns what it leaves, from the loss at every position of
-every sequence; training stops by the streamed validation error, and the best weights seen are the ones kept.
+The linear road is solved first and stays as it is. Each member learns what it leaves, from the loss at every position
+of every sequence; training stops by the streamed validation error, and the best weights seen are the ones kept.
 """
 
 from __future__ import annotations
 
 import copy
 import logging
+import math
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -72,11 +73,11 @@ def fit(project: Project, panel: Sequence[ScaledSeries], watcher: Watcher) -> Fi
     """Fit the forecaster that the project asks for.
 
     Raises:
-        DataError: no series has enough rows in training and validation for the horizon.
-        Diverged: the loss stopped being a finite number.
+        DataError: no series has enough rows in training and validation for the horizon, or validation holds no value.
+        Diverged: the loss, or a forecast, stopped being a finite number.
     """
     _refuse_too_few_rows(panel, project.model.horizon)
-    with torch.random.fork_rng():
+    with torch.random.fork_rng(), _threads(project.train.threads):
         torch.manual_seed(project.train.seed)
         linear = fit_linear(panel, project.model.horizon)
         forecaster = Forecaster(architecture_of(project, panel, linear.road.lags))
@@ -85,10 +86,10 @@ def fit(project: Project, panel: Sequence[ScaledSeries], watcher: Watcher) -> Fi
         forecaster.spread.copy_(torch.from_numpy(validation.left_over()).expand_as(forecaster.spread))
         lesson = Lesson(forecaster, validation, project.train, watcher)
         _run(lesson, project, panel)
-    forecaster.load_state_dict(lesson.weights)
+    forecaster.cpu().load_state_dict(lesson.weights)
     forecaster.spread.mul_(torch.from_numpy(lesson.trust))
     best = min(lesson.epochs, key=lambda epoch: epoch.objective)
-    return Fitted(forecaster.cpu().eval(), tuple(lesson.epochs), best, linear.tried, watcher.stopping())
+    return Fitted(forecaster.eval(), tuple(lesson.epochs), best, linear.tried, watcher.stopping())
 
 
 def architecture_of(project: Project, panel: Sequence[ScaledSeries], lags: int) -> Architecture:
@@ -122,7 +123,7 @@ class Lesson(pl.LightningModule):
     def training_step(self, batch: Batch, _: int) -> Tensor:
         """Return the summed loss of the members, so that each learns as if it were alone."""
         state = self.forecaster.initial_state(len(batch.rows.values))
-        members, _ = self.forecaster.unroll_members(batch.rows, state)
+        members = self.forecaster.unroll_members(batch.rows, state)[0]
         loss = torch.stack(
             [lesson_loss(made[:, self.burn_in :], batch.targets(self.burn_in)) for made in members]
         ).sum()
@@ -137,9 +138,13 @@ class Lesson(pl.LightningModule):
     def on_train_epoch_end(self) -> None:
         """Measure the streamed validation error and keep the weights if they are the best so far."""
         found = self.validation.judge(self.forecaster)
-        epoch = self._epoch(self.current_epoch + 1, float(self.trainer.callback_metrics["train_loss"]), found)
-        if not np.isfinite([epoch.train_loss, epoch.objective]).all():
-            message = f"the loss is {epoch.train_loss} after epoch {epoch.epoch}; lower train.learning_rate"
+        loss = float(self.trainer.callback_metrics["train_loss"])
+        epoch = self._epoch(self.current_epoch + 1, loss, found)
+        if not (math.isfinite(loss) and math.isfinite(epoch.objective)):
+            message = (
+                f"the loss is {loss:.6g} and the squared error on validation rows {epoch.valid_mse_z:.6g} "
+                f"after epoch {epoch.epoch}; lower train.learning_rate"
+            )
             raise Diverged(message)
         if epoch.objective < min(earlier.objective for earlier in self.epochs):
             self.weights, self.trust = copy.deepcopy(self.forecaster.state_dict()), found.trust
@@ -153,7 +158,7 @@ class Lesson(pl.LightningModule):
         return torch.optim.AdamW(self.parameters(), lr=train.learning_rate, weight_decay=train.weight_decay)
 
     def _epoch(self, number: int, loss: float | None, found: Judgement) -> Epoch:
-        tiny = np.finfo(np.float32).tiny  # a series that the linear road says exactly leaves 0 to divide by
+        tiny = float(np.finfo(np.float32).tiny)  # a series that the linear road says exactly leaves 0 to divide by
         objective = found.mse_z / max(self.floor.mse_z, tiny) + found.mae_z / max(self.floor.mae_z, tiny)
         return Epoch(
             epoch=number, train_loss=loss, valid_mse_z=found.mse_z, valid_mae_z=found.mae_z, objective=objective
@@ -202,6 +207,16 @@ def _device(device: str) -> dict[str, Any]:
     if kind == "auto":
         kind = "cuda" if torch.cuda.is_available() else "cpu"
     return {"accelerator": {"cuda": "gpu"}.get(kind, kind), "devices": [int(number or 0)] if kind == "cuda" else 1}
+
+
+@contextmanager
+def _threads(number: int) -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(number)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 @contextmanager

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from importlib.metadata import PackageNotFoundError, version
@@ -32,7 +31,7 @@ def create_app(settings: Settings | None = None, source: ModelSource | None = No
     Raises:
         SettingsError: a variable holds a value that cannot be used.
     """
-    settings = settings or Settings.from_env(os.environ)
+    settings = settings or Settings.from_env()
     limits = Limits(
         max_body_bytes=settings.max_body_bytes, max_rows=settings.max_rows, max_windows=settings.max_windows
     )

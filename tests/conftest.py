@@ -9,11 +9,19 @@ from typing import Any
 import msgspec
 import pytest
 import torch
+from hypothesis import settings
 
 from forecasting.bundle import FORMAT, Bundle, Provenance, Spec, save_bundle
 from forecasting.calendar import Calendar
 from forecasting.network import Architecture, Forecaster
 from forecasting.scaling import Scale, Scaler
+
+
+def pytest_configure() -> None:
+    """Leave the other cores to others, and the time of an example to the machine."""
+    torch.set_num_threads(1)
+    settings.register_profile("patient", deadline=None)
+    settings.load_profile("patient")
 
 
 def _forecaster(architecture: Architecture) -> Forecaster:

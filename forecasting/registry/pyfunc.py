@@ -18,7 +18,7 @@ from mlflow.pyfunc import PythonModel, PythonModelContext
 
 from forecasting.bundle import Bundle, load_bundle
 from forecasting.calendar import nanoseconds
-from forecasting.prediction import forecast
+from forecasting.prediction import forecast, forecast_frame
 from forecasting.windows import RawWindow, build_window
 
 
@@ -50,12 +50,7 @@ def _block(bundle: Bundle, frame: pd.DataFrame, series: str | None) -> pd.DataFr
     answer = forecast(bundle, build_window(bundle.spec, RawWindow(rows, targets, _times(frame), series=series)))
     for caution in answer.cautions:
         warnings.warn(f"{series or bundle.spec.name}: {caution.detail}", stacklevel=2)
-    columns: dict[str, Any] = {} if series is None else {"series": series}
-    columns |= {} if answer.times is None else {"timestamp": answer.times}
-    columns |= {"step": range(1, len(answer.point) + 1)}
-    columns |= {name: answer.point[:, c] for c, name in enumerate(targets)}
-    columns |= {f"{name}-median": answer.median[:, c] for c, name in enumerate(targets)}
-    return pd.DataFrame(columns)
+    return forecast_frame(answer, targets, series)
 
 
 def _times(frame: pd.DataFrame) -> list[int] | None:

@@ -13,7 +13,7 @@ import msgspec
 from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
 from forecasting.errors import CorruptBundle, NoSuchModel
-from forecasting.registry.access import connect, reaching
+from forecasting.registry.access import connect, reaching, without_password
 from forecasting.registry.artifact import BUNDLE
 from forecasting.registry.run import Run, recorded, start_run
 from forecasting.registry.version import ModelVersion, version_from
@@ -50,6 +50,11 @@ class Registry:
         """Remember the address; without `artifact_root` the server decides where artifacts lie."""
         self.uri = tracking_uri
         self._artifact_root = artifact_root
+
+    @property
+    def address(self) -> str:
+        """The tracking URI, without a password."""
+        return without_password(self.uri)
 
     def models(self) -> list[str]:
         """Return the names of all registered models, sorted."""

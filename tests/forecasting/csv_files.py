@@ -23,7 +23,7 @@ HEADER = "time,x,y"
 def cells(panel: Panel) -> np.ndarray:
     """Return the values of the first series."""
     first, *_ = panel
-    return first.values  # noqa: PD011 - ours, no frame
+    return first.values
 
 
 def project(folder: Path, **data: object) -> Project:

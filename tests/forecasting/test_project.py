@@ -23,6 +23,7 @@ known = []
 static = []
 freq = "h"
 units = { temp = "degF" }
+[data.transform]
 [model]
 cell = "lstm"
 channels = "auto"
@@ -151,6 +152,14 @@ def test_a_name_that_cannot_be_registered_is_refused(name: str) -> None:
         (
             {"data": {"known": ["z"]}},
             "data.known is not supported by this version; leave it empty (calendar features come from freq)",
+        ),
+        (
+            {"data": {"transform": {"x": "log1p"}}},
+            "data.transform is not supported by this version; leave it empty",
+        ),
+        (
+            {"model": {"channels": "independent"}},
+            "model.channels = 'independent' is not supported by this version; auto and joint are the same now",
         ),
         (
             {"data": {"timezone": "Berlin"}},

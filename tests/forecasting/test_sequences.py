@@ -1,0 +1,141 @@
+from __future__ import annotations
+
+import tracemalloc
+
+import numpy as np
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from forecasting.scaled import ScaledSeries
+from forecasting.sequences import Batch, Sequences, Shape, fitting, gather
+from tests.forecasting.panels import HOURLY, plain, walk
+
+
+def counting(rows: int, train: int, offset: int = 0) -> ScaledSeries:
+    """Build a series whose value is its row number plus an offset."""
+    return plain(np.arange(rows)[:, None] + offset, train, min(train + 1, rows))
+
+
+def lessons(sequences: Sequences) -> list[float]:
+    """List the targets of one epoch, NaN left out."""
+    batches = torch.cat([batch.targets(sequences.shape.burn_in).flatten() for batch in sequences])
+    return [float(target) for target in batches[~batches.isnan()]]
+
+
+def test_targets_are_the_rows_that_come_after_each_position() -> None:
+    batch = gather([(counting(40, 30), 3), (counting(40, 30), 5)], Shape(batch=2, burn_in=2, length=4, horizon=3))
+    assert batch.rows.values.shape == (2, 6, 1)
+    came = batch.targets(2)
+    assert came.shape == (2, 4, 3, 1)
+    for i, start in enumerate((3, 5)):
+        for t in range(4):
+            assert came[i, t, :, 0].tolist() == [start + 2 + t + step for step in (1, 2, 3)]
+
+
+def test_rows_outside_the_training_part_are_missing() -> None:
+    batch = gather([(counting(40, 10), -2), (counting(40, 10), 6)], Shape(batch=2, burn_in=2, length=4, horizon=1))
+    before, behind = torch.cat([batch.rows.values, batch.following], dim=1)[:, :, 0]
+    assert before.isnan().tolist() == [True, True, False, False, False, False, False]
+    assert before[2:].tolist() == [0, 1, 2, 3, 4]
+    assert behind[:4].tolist() == [6, 7, 8, 9]
+    assert behind[4:].isnan().all()
+
+
+@given(
+    lengths=st.lists(st.integers(3, 80), min_size=1, max_size=4),
+    burn_in=st.integers(0, 20),
+    length=st.integers(2, 30),
+    horizon=st.integers(1, 2),
+    seed=st.integers(0, 999),
+)
+@settings(max_examples=30, deadline=None)
+def test_no_target_lies_beyond_the_training_part(
+    lengths: list[int], burn_in: int, length: int, horizon: int, seed: int
+) -> None:
+    panel = [counting(train + 20, train, offset=1000 * i) for i, train in enumerate(lengths)]
+    sequences = Sequences(panel, Shape(3, burn_in, length, horizon), 4, seed)
+    trained = {1000 * i + row for i, train in enumerate(lengths) for row in range(1, train)}
+    assert set(lessons(sequences)) <= trained
+    for batch in sequences:
+        inputs = batch.rows.values[~batch.rows.values.isnan()].tolist()
+        assert set(inputs) <= trained | {1000.0 * i for i in range(len(lengths))}
+
+
+@given(
+    lengths=st.lists(st.integers(10, 80), min_size=1, max_size=4),
+    burn_in=st.integers(0, 20),
+    length=st.integers(4, 30),
+    seed=st.integers(0, 999),
+)
+@settings(max_examples=30, deadline=None)
+def test_rows_of_a_batch_follow_each_other_in_one_series(
+    lengths: list[int], burn_in: int, length: int, seed: int
+) -> None:
+    panel = [counting(train + 20, train, offset=1000 * i) for i, train in enumerate(lengths)]
+    for batch in Sequences(panel, Shape(3, burn_in, length, 1), 4, seed):
+        for rows in torch.cat([batch.rows.values, batch.following], dim=1)[:, :, 0]:
+            seen = rows[~rows.isnan()]
+            assert (seen.diff() == 1).all()
+            assert len(seen) > 1
+
+
+def test_every_row_is_a_target_about_once_a_pass_in_short_series_too() -> None:
+    panel = [counting(900, 800), counting(400, 300, offset=1000), counting(60, 40, offset=2000)]
+    sequences = Sequences(panel, Shape(batch=1, burn_in=48, length=20, horizon=1), 1, seed=0)
+    epochs = 40
+    counts = np.zeros(3000)
+    for _ in range(epochs):
+        np.add.at(counts, np.array(lessons(sequences), dtype=int), 1)
+    trained = np.concatenate([np.arange(20, 800), np.arange(1020, 1300), np.arange(2020, 2040)])
+    assert (counts[trained] > 0.6 * epochs).all()
+    assert (counts <= 1.1 * epochs).all()
+    assert counts[trained].mean() / epochs > 0.9
+
+
+def test_burn_in_and_length_shrink_where_no_series_has_as_many_rows() -> None:
+    assert fitting(Shape(8, 48, 192, 1), 1000) == Shape(8, 48, 192, 1)
+    assert fitting(Shape(8, 48, 192, 1), 100) == Shape(8, 33, 66, 1)
+    assert fitting(Shape(8, 48, 192, 1), 3) == Shape(8, 0, 2, 1)
+
+
+def taken(seed: int, epochs: int = 2) -> list[Batch]:
+    panel = [plain(walk(200, missing=0.1), 150, 170, HOURLY), plain(walk(90, seed=1), 60, 70, HOURLY)]
+    sequences = Sequences(panel, Shape(4, 8, 16, 2), 5, seed)
+    return [batch for _ in range(epochs) for batch in sequences]
+
+
+def same(ours: Batch, theirs: Batch) -> bool:
+    return torch.equal(ours.rows.values.nan_to_num(), theirs.rows.values.nan_to_num())
+
+
+def test_the_same_seed_gives_the_same_batches_and_another_seed_others() -> None:
+    assert all(same(*pair) for pair in zip(taken(0), taken(0), strict=True))
+    assert not all(same(*pair) for pair in zip(taken(0), taken(1), strict=True))
+
+
+def test_another_epoch_cuts_elsewhere() -> None:
+    batches = taken(0)
+    assert not any(same(*pair) for pair in zip(batches[:5], batches[5:], strict=True))
+
+
+def test_an_epoch_is_a_pass_or_the_least_number_of_batches() -> None:
+    panel = [counting(1000, 800)]
+    assert len(Sequences(panel, Shape(4, 8, 20, 1), 3, 0)) == 10
+    assert len(Sequences(panel, Shape(4, 8, 20, 1), 30, 0)) == len(lessons_of(panel)) == 30
+
+
+def lessons_of(panel: list[ScaledSeries]) -> list[Batch]:
+    return list(Sequences(panel, Shape(4, 8, 20, 1), 30, 0))
+
+
+def test_an_epoch_over_a_million_rows_copies_a_batch_at_a_time() -> None:
+    one = plain(np.zeros((1_000_000, 2), dtype=np.float32), 900_000, 950_000, HOURLY)
+    tracemalloc.start()
+    try:
+        for _ in Sequences([one], Shape(32, 48, 768, 1), 1, 0):
+            pass
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 64 * 2**20

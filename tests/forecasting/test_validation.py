@@ -1,0 +1,131 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from forecasting.baselines import persistence
+from forecasting.errors import DataError
+from forecasting.network import Forecaster
+from forecasting.scaled import origins, targets
+from forecasting.streaming import Job, stream
+from forecasting.validation import Validation, validation_of
+from tests.forecasting.panels import HOURLY, architecture, forecaster, plain, walk
+
+
+def untrained() -> Forecaster:
+    """A forecaster whose members add nothing yet, on a linear road that says something."""
+    network = Forecaster(architecture(calendar=HOURLY.width))
+    network.linear = forecaster(7, calendar=HOURLY.width).linear
+    return network
+
+
+def validation(missing: float = 0.0) -> tuple[Validation, Forecaster]:
+    panel = [plain(walk(120, seed=i, missing=missing), 60, 100, HOURLY) for i in range(2)]
+    network = untrained()
+    return validation_of(network, panel), network
+
+
+def shaken(network: Forecaster, seed: int) -> Forecaster:
+    """Give the heads random weights."""
+    torch.nn.init.normal_(network.heads[0].weight, std=0.3, generator=torch.Generator().manual_seed(seed))
+    return network.requires_grad_(False)
+
+
+def test_a_network_that_adds_nothing_is_judged_by_the_error_of_the_linear_road() -> None:
+    judged, network = validation(missing=0.2)
+    found, seen = judged.judge(network), ~np.isnan(judged.came)
+    assert found.mse_z == pytest.approx(np.square(judged.came - judged.point)[seen].mean())
+    assert found.mae_z == pytest.approx(np.abs(judged.came - judged.median)[seen].mean())
+    assert not found.trust.any()
+
+
+def test_the_median_takes_the_share_of_the_road_that_leaves_the_least_absolute_error() -> None:
+    judged, network = validation(missing=0.2)
+    last = np.concatenate([persistence(job.one, job.at, 2) for job in judged.jobs])
+    for h in range(2):
+        for c in range(2):
+            shares = np.linspace(0, 1, 11)
+            errors = [
+                np.nanmean(np.abs(judged.came - last - share * (judged.point - last))[:, h, c]) for share in shares
+            ]
+            assert network.share[:, h, c].tolist() == pytest.approx([1.0, shares[int(np.argmin(errors))]])
+    assert network.share[1].min() < 1
+
+
+def test_no_forecaster_is_judged_worse_than_the_linear_road() -> None:
+    judged, network = validation(missing=0.2)
+    floor = judged.judge(network)
+    for seed in range(5):
+        found = judged.judge(shaken(network, seed))
+        assert found.mse_z <= floor.mse_z + 1e-9
+        assert found.mae_z <= floor.mae_z + 1e-9
+        assert ((found.trust >= 0) & (found.trust <= 1)).all()
+
+
+def test_trusting_the_corrections_as_told_gives_the_error_that_was_judged() -> None:
+    judged, network = validation()
+    found = judged.judge(shaken(network, 1))
+    assert found.trust.any()
+    network.spread.mul_(torch.from_numpy(found.trust))
+    point, median = (np.concatenate(parts) for parts in zip(*stream(network.eval(), judged.jobs), strict=True))
+    assert np.nanmean((point - judged.came) ** 2) == pytest.approx(found.mse_z, rel=1e-4)
+    assert np.nanmean(np.abs(median - judged.came)) == pytest.approx(found.mae_z, rel=1e-4)
+
+
+def test_a_factor_is_learnt_for_each_step_and_column() -> None:
+    judged, network = validation()
+    left = (judged.came - judged.point).mean(axis=0)
+    wanted = np.array([[0.25, 0.5], [1.0, 0.0]])
+    constant = np.where(wanted > 0, left / np.where(wanted > 0, wanted, 1), -left)
+    for head in network.heads:
+        head.bias.data = torch.tensor(np.stack([constant, constant]).ravel(), dtype=torch.float32)
+    np.testing.assert_allclose(judged.judge(network).trust[0], wanted, atol=1e-4)
+
+
+def test_what_the_road_leaves_is_its_root_mean_square_by_step_and_column() -> None:
+    judged, _ = validation(missing=0.2)
+    left = judged.came - judged.point
+    np.testing.assert_allclose(judged.left_over(), np.sqrt(np.nanmean(left**2, axis=0)), rtol=1e-5)
+
+
+def test_a_column_without_anything_left_has_spread_one() -> None:
+    z = walk(120)
+    z[:, 0], z[60:, 1] = 3.0, np.nan
+    z[70, 1] = 1.0
+    network = Forecaster(architecture(calendar=HOURLY.width))
+    spread = validation_of(network, [plain(z, 60, 100, HOURLY)]).left_over()
+    assert spread[:, 0].tolist() == [1.0, 1.0]
+    assert np.isfinite(spread).all()
+
+
+def test_validation_rows_are_those_of_the_validation_part() -> None:
+    panel = [plain(walk(120), 60, 100, HOURLY), plain(walk(50), 50, 50, HOURLY)]
+    judged = validation_of(untrained(), panel)
+    (job,) = judged.jobs
+    assert job == Job(panel[0], origins(panel[0].valid, 2))
+    np.testing.assert_array_equal(judged.came, targets(panel[0], job.at, 2))
+
+
+def test_validation_rows_without_a_value_are_refused() -> None:
+    z = walk(120)
+    z[60:100] = np.nan
+    message = r"^no value is observed in the validation part; choose another split, or fill the source$"
+    with pytest.raises(DataError, match=message):
+        validation_of(untrained(), [plain(z, 60, 100, HOURLY)])
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_a_forecaster_that_says_no_numbers_has_no_error(value: float) -> None:
+    judged, network = validation()
+    network.heads[0].bias.data[0] = value
+    found = judged.judge(network)
+    assert np.isnan([found.mse_z, found.mae_z]).all()
+
+
+def test_judging_leaves_a_forecaster_in_the_mode_it_was_in() -> None:
+    judged, network = validation()
+    for training in (True, False):
+        network.train(training)
+        judged.judge(network)
+        assert network.training is training
