@@ -1,0 +1,5 @@
+"""`python -m pipelines` is `gatecast`, also where the console script is not on the path."""
+
+from pipelines.cli import main
+
+main()

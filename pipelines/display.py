@@ -1,0 +1,97 @@
+"""Tables for people: the data report, the scorecard, the models, a forecast."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+from rich.text import Text
+
+from forecasting.registry import ModelVersion
+from forecasting.report import DataReport
+from forecasting.scores import FullScores, Scorecard
+from pipelines.doctor import Check
+
+COLOURS = {"refused": "red", "repaired": "yellow", "noted": "dim"}
+SCORES = ("mse_z", "mae_z", "mae", "rmse", "mase", "rmsse")
+MOST_ROWS = 24
+
+
+def show_report(report: DataReport, console: Console) -> None:
+    """Print what was found in the data, and what is left of it."""
+    console.print(
+        f"[bold]Data[/] {escape(report.source)}: {report.rows:,} rows, sha256 {report.digest[:12]}", highlight=False
+    )
+    for finding in report.findings:
+        console.print(f"  [{COLOURS[finding.action]}]{finding.action:9}[/]", end="")
+        console.print(finding.sentence, markup=False, highlight=False)
+    for one in report.series[:MOST_ROWS]:
+        console.print(
+            f"  series {one.id}: {one.rows:,} rows from {one.start} to {one.end}", markup=False, highlight=False
+        )
+    if len(report.series) > MOST_ROWS:
+        console.print(f"  and {len(report.series) - MOST_ROWS:,} more series")
+
+
+def show_scorecard(card: Scorecard, console: Console) -> None:
+    """Print the model and the baselines on the same test rows, the best of each column in bold."""
+    table = Table(title=f"Test rows {card.start} to {card.end}, {card.origins:,} origins, observed cells only")
+    for name in ("", *SCORES):
+        table.add_column(name, justify="left" if not name else "right")
+    cards = {"model": card.model, **card.baselines}
+    for name, scores in cards.items():
+        cells = [_cell(scores, key, cards) for key in SCORES] if scores else ["-"] * len(SCORES)
+        table.add_row(name, *cells)
+    console.print(table)
+    for name, reason in card.reasons.items():
+        console.print(f"  {name} does not apply: {reason}", markup=False)
+    console.print(
+        "  squared errors are of the point (mean), absolute ones of the median; z is in training standard deviations",
+        style="dim",
+    )
+
+
+def _cell(scores: FullScores, key: str, cards: dict[str, FullScores | None]) -> str:
+    value = getattr(scores, key)
+    if value is None:
+        return "-"
+    known = [other for card in cards.values() if card and (other := getattr(card, key)) is not None]
+    return f"[bold]{value:.4f}[/]" if value <= min(known) else f"{value:.4f}"
+
+
+def show_versions(versions: Sequence[ModelVersion], console: Console) -> None:
+    """Print the versions of a model, the newest first, with the decision that was recorded for each."""
+    table = Table("version", "alias", "created", "run", "decision")
+    for one in versions:
+        table.add_row(one.version, ", ".join(one.aliases), one.created, one.run_id[:8], Text(_reason(one)))
+    console.print(table)
+
+
+def _reason(version: ModelVersion) -> str:
+    decision: dict[str, str] = msgspec.json.decode(version.tags.get("production.decision", "{}"))
+    return f"{decision['by']}: {decision['reason']}" if decision else ""
+
+
+def show_models(models: dict[str, list[ModelVersion]], address: str, console: Console) -> None:
+    """Print every model with its newest version and the one in production."""
+    if not models:
+        console.print(f"nothing is registered yet in {address}; train a model", markup=False, soft_wrap=True)
+        return
+    table = Table("model", "versions", "newest", "in production")
+    for name, versions in models.items():
+        serving = [one.version for one in versions if "production" in one.aliases]
+        newest = versions[0].version if versions else "-"
+        table.add_row(name, str(len(versions)), newest, ", ".join(serving) or "-")
+    console.print(table)
+
+
+def show_checks(checks: Sequence[Check], console: Console) -> None:
+    """Print what the doctor found."""
+    marks = {True: "[green]ok[/]", False: "[red]fault[/]", None: "[dim]-[/]"}
+    table = Table("check", "", "found")
+    for check in checks:
+        table.add_row(check.name, marks[check.ok], Text(check.said))
+    console.print(table)

@@ -1,0 +1,57 @@
+"""The pictures of a run, drawn from its backtest."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import msgspec
+import numpy as np
+
+from forecasting.evaluation import Backtest
+from forecasting.pictures import Trace, curves_figure, error_by_step_figure, forecast_figure, residual_figure
+from forecasting.registry import Run
+from forecasting.training import Epoch
+
+MOST_SERIES = 4
+
+
+def log_pictures(run: Run, epochs: Sequence[Epoch], best: Epoch, tested: Backtest, units: Mapping[str, str]) -> None:
+    """Log forecast against actual, error by step and column, residuals and training curves."""
+    columns = list(tested.scorecard.model.by_column)
+    drawn = [i for i, at in enumerate(tested.at) if len(at)][:MOST_SERIES]
+    for i in drawn:
+        figure = forecast_figure(trace_of(tested, i), columns, units, _title(tested, i))
+        run.log_figure(f"pictures/forecast-{_plain(tested.panel[i].series.id)}.png", figure)
+    traces = [trace_of(tested, i) for i, at in enumerate(tested.at) if len(at)]
+    residuals = np.concatenate([trace.point - trace.actual for trace in traces])
+    run.log_figure("pictures/residuals.png", residual_figure(residuals, columns, units))
+    run.log_figure("pictures/errors.png", error_by_step_figure(tested.scorecard))
+    run.log_figure("pictures/training.png", curves_figure([_point(epoch) for epoch in epochs], best.epoch))
+
+
+def trace_of(tested: Backtest, i: int) -> Trace:
+    """Return the next-step forecasts of one series beside what came, in the units of the data."""
+    one, at, told = tested.panel[i], tested.at[i], tested.told[i]
+    back = one.units.from_z
+    return Trace(
+        times=one.series.index[at.start + 1 : at.stop + 1],
+        actual=back(tested.actual[i][:, 0]),
+        point=back(told.point[:, 0]),
+        median=back(told.median[:, 0]),
+    )
+
+
+def _title(tested: Backtest, i: int) -> str:
+    return f"Next-step forecasts on test rows, series {tested.panel[i].series.id}"
+
+
+def _plain(name: str) -> str:
+    return "".join(letter if letter.isalnum() or letter in "-_" else "_" for letter in name)[:64]
+
+
+def _point(epoch: Epoch) -> dict[str, float]:
+    numbers = msgspec.to_builtins(epoch)
+    return {
+        "step": epoch.epoch,
+        **{key: value for key, value in numbers.items() if key != "epoch" and value is not None},
+    }

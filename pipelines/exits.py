@@ -1,0 +1,33 @@
+"""The one table of exit codes (sysexits.h where it has one), from the class of the error."""
+
+from __future__ import annotations
+
+from forecasting.errors import (
+    BundleError,
+    DataError,
+    GatecastError,
+    NoSuchModel,
+    NoSuchSource,
+    ProjectError,
+    RegistryError,
+)
+
+DONE, USAGE, BAD_DATA, NO_FILE, NO_REGISTRY, OUR_FAULT, INPUT_OUTPUT, INTERRUPTED = 0, 2, 65, 66, 69, 70, 74, 130
+
+CODES: dict[type[BaseException], int] = {
+    ProjectError: USAGE,
+    NoSuchModel: USAGE,
+    NoSuchSource: NO_FILE,
+    DataError: BAD_DATA,
+    BundleError: BAD_DATA,
+    RegistryError: NO_REGISTRY,
+    GatecastError: OUR_FAULT,
+    FileNotFoundError: NO_FILE,
+    OSError: INPUT_OUTPUT,
+    KeyboardInterrupt: INTERRUPTED,
+}
+
+
+def exit_code(error: BaseException) -> int:
+    """Return the code of the nearest base class that has one; what has none is our fault."""
+    return next((CODES[kind] for kind in type(error).__mro__ if kind in CODES), OUR_FAULT)

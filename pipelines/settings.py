@@ -1,0 +1,49 @@
+"""Settings of the pipelines, read once from the environment. Nothing else in this package looks there."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from forecasting.registry import Registry
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Where things are kept. `tracking_uri` None is the embedded store under `home`."""
+
+    home: Path = Path(".gatecast")
+    tracking_uri: str | None = None
+
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str] = os.environ) -> Settings:
+        """Read GATECAST_HOME and GATECAST_TRACKING_URI (else MLFLOW_TRACKING_URI)."""
+        uri = environ.get("GATECAST_TRACKING_URI") or environ.get("MLFLOW_TRACKING_URI")
+        return cls(home=Path(environ.get("GATECAST_HOME") or cls.home), tracking_uri=uri or None)
+
+    def registry(self) -> Registry:
+        """Return the registry; mlflow is imported now, which takes seconds, and nothing is reached before it is asked.
+
+        Raises:
+            RegistryUnavailable: the folder of the embedded store cannot be made.
+        """
+        from forecasting.registry import Registry, embedded  # noqa: PLC0415 - see above
+
+        return Registry(self.tracking_uri) if self.tracking_uri else Registry(*embedded(self.home))
+
+    def environment(self) -> dict[str, str]:
+        """Return the environment for a child process that is to see the same store, whatever ours says."""
+        ours = {key: value for key, value in os.environ.items() if not key.endswith("_TRACKING_URI")}
+        uri = {"GATECAST_TRACKING_URI": self.tracking_uri} if self.tracking_uri else {}
+        return {**ours, "GATECAST_HOME": str(self.home.absolute()), **uri}
+
+    def export(self) -> None:
+        """Hand the settings on to a service that is started in this process."""
+        wanted = self.environment()
+        for stale in set(os.environ) - set(wanted):
+            del os.environ[stale]
+        os.environ.update(wanted)

@@ -1,0 +1,96 @@
+"""Ctrl-C as a person presses it: SIGINT to a real process."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import mlflow
+import pytest
+
+from forecasting.bundle import load_bundle
+from forecasting.registry import Registry, embedded
+from tests.pipelines.command import gatecast, waves, write_project, write_rows
+
+ROOT = Path(__file__).parents[2]
+ENDLESS = {"epochs": 1_000_000, "patience": 1_000_000, "steps_per_epoch": 1, "learning_rate": 1e-9}
+PATIENCE_SECONDS = 60
+
+
+@contextmanager
+def training(folder: Path) -> Iterator[subprocess.Popen[str]]:
+    """Start a training that would never end."""
+    project = write_project(folder, train=ENDLESS)
+    command = [sys.executable, "-m", "pipelines", "--home", folder / "home", "train", project]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def wait_for_line(process: subprocess.Popen[str], start: str) -> None:
+    assert process.stdout is not None
+    assert any(line.startswith(start) for line in process.stdout), process.communicate()[1]
+
+
+def statuses(home: Path) -> list[str]:
+    uri = embedded(home)[0]
+    client = mlflow.MlflowClient(uri, uri)
+    return [run.info.status for run in client.search_runs([one.experiment_id for one in client.search_experiments()])]
+
+
+def test_ctrl_c_ends_training_with_a_bundle_that_forecasts(tmp_path: Path) -> None:
+    write_rows(tmp_path / "data.csv", waves())
+    with training(tmp_path) as process:
+        wait_for_line(process, "training epoch 10:")
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=PATIENCE_SECONDS)
+    home = tmp_path / "home"
+    (bundle,) = (home / "interrupted").iterdir()
+    assert process.returncode == 130
+    assert "stopping after this batch, keeping the best weights" in out
+    assert (
+        err.strip()
+        == f"gatecast: interrupted; the best weights so far are kept: gatecast forecast DATA --bundle {bundle}"
+    )
+    assert statuses(home) == ["KILLED"]
+    assert Registry(*embedded(home)).models() == []
+    assert load_bundle(bundle).spec.name == "tiny"
+    data, project = tmp_path / "data.csv", tmp_path / "tiny.toml"
+    said = gatecast(tmp_path / "other", "forecast", data, "-p", project, "--bundle", bundle, "--json")
+    assert [row["step"] for row in said.json] == [1, 2]
+    assert not (tmp_path / "other").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("more", [1, 5])
+def test_ctrl_c_again_and_again_ends_everything_at_once(tmp_path: Path, more: int) -> None:
+    write_rows(tmp_path / "data.csv", waves())
+    with training(tmp_path) as process:
+        wait_for_line(process, "training epoch 10:")
+        process.send_signal(signal.SIGINT)
+        wait_for_line(process, "stopping after this batch")
+        for _ in range(more):
+            process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=PATIENCE_SECONDS)
+    assert process.returncode == 130
+    assert "Traceback" not in err
+    assert statuses(tmp_path / "home") == ["KILLED"]
+
+
+def test_ctrl_c_while_the_data_are_read_leaves_nothing(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "data.csv")
+    with training(tmp_path) as process:
+        writer = os.open(tmp_path / "data.csv", os.O_WRONLY)  # returns once the other side reads
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=PATIENCE_SECONDS)
+        os.close(writer)
+    assert process.returncode == 130
+    assert err.strip() == "gatecast: interrupted"
+    assert not (tmp_path / "home" / "mlflow.db").exists()
