@@ -2,6 +2,7 @@
 
     GatecastError
     ├── ProjectError             gatecast.toml cannot be used as it stands
+    ├── SettingsError            an environment variable holds a value that cannot be used
     ├── DataError                the rows cannot be used as they stand
     │   ├── NoSuchSource         the file named by the project is not there
     │   ├── UnreadableSource     it is there and is no table we can read
@@ -34,6 +35,10 @@ class GatecastError(Exception):
 
 class ProjectError(GatecastError):
     """The project file is missing, not TOML, or holds a key or value that is not understood."""
+
+
+class SettingsError(GatecastError):
+    """An environment variable holds a value that cannot be used."""
 
 
 class DataError(GatecastError):

@@ -58,7 +58,7 @@ def forecast_figure(
         panel.plot(times, median[:, c], color=VERMILION, linewidth=1.2, linestyle=(0, (3, 4)), label="median forecast")
         panel.set_ylabel(_with_unit(name, units))
         panel.margins(x=0.01)
-    locator = AutoDateLocator(maxticks=9)  # type: ignore[no-untyped-call] # matplotlib's stubs
+    locator = AutoDateLocator(minticks=3, maxticks=9)  # type: ignore[no-untyped-call] # matplotlib's stubs
     panels[-1].xaxis.set_major_locator(locator)
     panels[-1].xaxis.set_major_formatter(ConciseDateFormatter(locator))  # type: ignore[no-untyped-call]
     panels[-1].set_xlabel("time (UTC)")

@@ -10,12 +10,14 @@ from forecasting.errors import (
     NoSuchSource,
     ProjectError,
     RegistryError,
+    SettingsError,
 )
 
 DONE, USAGE, BAD_DATA, NO_FILE, NO_REGISTRY, OUR_FAULT, INPUT_OUTPUT, INTERRUPTED = 0, 2, 65, 66, 69, 70, 74, 130
 
 CODES: dict[type[BaseException], int] = {
     ProjectError: USAGE,
+    SettingsError: USAGE,
     NoSuchModel: USAGE,
     NoSuchSource: NO_FILE,
     DataError: BAD_DATA,

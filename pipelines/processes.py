@@ -11,12 +11,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from forecasting.errors import GatecastError
+
 PATIENCE_SECONDS = 60.0
 PAUSE_SECONDS = 0.05
 GRACE_SECONDS = 25.0
 
 
-class NotStarted(RuntimeError):
+class NotStarted(GatecastError):
     """A server ended, or did not answer in time; its log says why."""
 
 

@@ -16,11 +16,11 @@ import numpy as np
 import torch
 
 from forecasting.bundle import Bundle, load_bundle
-from forecasting.errors import GatecastError
+from forecasting.errors import GatecastError, SettingsError
 from forecasting.prediction import Window, forecast
 from service.problems import NotReady, UnknownModel, row_for
 from service.schemas import ModelIdentity
-from service.settings import Settings, SettingsError
+from service.settings import Settings
 
 if TYPE_CHECKING:
     from forecasting.registry import ModelVersion, Registry

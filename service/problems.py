@@ -15,7 +15,6 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from forecasting import errors
-from service.settings import SettingsError
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_SECONDS = 5
@@ -70,7 +69,7 @@ TABLE: dict[type[Exception], Row] = {
     errors.DataError: Row(500, "data", "Data on the server cannot be used", told=False),
     errors.ProjectError: Row(500, "project", "A project file on the server cannot be used", told=False),
     errors.TrainingError: Row(500, "training", "Training failed", told=False),
-    SettingsError: Row(500, "settings", "A setting of the service cannot be used", told=False),
+    errors.SettingsError: Row(500, "settings", "A setting of the service cannot be used", told=False),
 }
 INTERNAL = Row(500, "internal", "The service failed; its log has the details under the request id", told=False)
 

@@ -8,14 +8,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from forecasting.errors import GatecastError
+from forecasting.errors import SettingsError
 
 DEVICE = r"auto|cpu|mps|cuda(:\d+)?"
 MODEL = r"[A-Za-z0-9][A-Za-z0-9._-]*(@[A-Za-z0-9._-]+)?"
-
-
-class SettingsError(GatecastError):
-    """An environment variable holds a value that cannot be used."""
 
 
 @dataclass(frozen=True)

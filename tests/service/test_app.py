@@ -4,7 +4,7 @@ import sys
 import pytest
 
 import service.app
-from service.settings import SettingsError
+from forecasting.errors import SettingsError
 
 
 def test_importing_the_app_brings_neither_mlflow_nor_lightning_nor_an_app() -> None:

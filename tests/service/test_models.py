@@ -6,10 +6,10 @@ import pytest
 from starlette.testclient import TestClient
 
 from forecasting.bundle import Bundle
-from forecasting.errors import RegistryUnavailable
+from forecasting.errors import RegistryUnavailable, SettingsError
 from service.app import create_app
 from service.models import ServedRef, choose_device
-from service.settings import Settings, SettingsError
+from service.settings import Settings
 
 
 def test_a_model_that_is_broken_does_not_stop_the_others(

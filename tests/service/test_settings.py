@@ -2,7 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from service.settings import Settings, SettingsError
+from forecasting.errors import SettingsError
+from service.settings import Settings
 
 
 def test_an_empty_environment_gives_the_defaults() -> None:

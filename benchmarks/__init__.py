@@ -1,0 +1,1 @@
+"""Measurements behind the figures that the project claims. `python -m benchmarks` makes all of them."""

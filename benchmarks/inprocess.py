@@ -1,0 +1,138 @@
+"""One window in process: what `build_window` and `forecast` cost over the bare network call."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+import torch
+
+from benchmarks.measuring import Way, interleaved, milliseconds, ratio
+from benchmarks.publishing import Table, publish
+from forecasting.bundle import FORMAT, Bundle, Spec
+from forecasting.calendar import Calendar
+from forecasting.network import Architecture, Forecaster, Rows
+from forecasting.prediction import Window, forecast
+from forecasting.scaling import Scale, Scaler
+from forecasting.windows import RawWindow, build_window
+
+COLUMNS, ROWS, LAGS = 7, 96, 24
+NEWEST = 1_784_548_800_000_000_000  # 2026-07-20 12:00 UTC
+ROUNDS = 500
+
+
+class Case(NamedTuple):
+    """A model to ask: hidden units, layers and members, steps ahead, time zone of its calendar."""
+
+    hidden: int
+    layers: int
+    members: int
+    horizon: int
+    timezone: str
+
+
+CASES = [
+    Case(hidden, layers, members, horizon, timezone)
+    for hidden, layers, members in ((64, 2, 1), (32, 1, 3))
+    for horizon in (1, 24)
+    for timezone in ("UTC", "Europe/Berlin")
+]
+
+
+def main() -> None:
+    """Measure every case and write the result."""
+    torch.set_num_threads(1)
+    publish(
+        "inprocess",
+        "A window of 96 rows x 7 columns, in one thread, in processor time. `network` is `Forecaster.forecast_last` "
+        "under inference mode on ready tensors, `cells` the fused cells of all members alone. The goal is `forecast` "
+        "<= 1.5 x `network`.",
+        [_table([_measured(case) for case in CASES])],
+    )
+
+
+def _measured(case: Case) -> tuple[str, ...]:
+    bundle = _bundle(case)
+    times = interleaved(_ways(bundle), ROUNDS)
+    return (
+        f"lstm {case.layers} x {case.hidden}, {case.members} member(s), horizon {case.horizon}, {case.timezone}",
+        *(milliseconds(times[name]) for name in ("cells", "network", "forecast", "build and forecast")),
+        ratio(times["forecast"], times["network"]),
+        ratio(times["build and forecast"], times["network"]),
+    )
+
+
+def _table(rows: list[tuple[str, ...]]) -> Table:
+    ways = ("cells, ms", "network, ms", "forecast, ms", "build and forecast, ms")
+    note = "Medians; a ratio is of two calls in the same round: its median (the middle half; all)."
+    return Table("One window", ("model", *ways, "forecast / network", "build and forecast / network"), rows, note)
+
+
+def _ways(bundle: Bundle) -> dict[str, Way]:
+    values = np.random.default_rng(0).normal(size=(ROWS, COLUMNS))
+    raw = RawWindow(values.tolist(), last_timestamp=NEWEST)
+    window = build_window(bundle.spec, raw)
+    return {
+        "cells": _cells(bundle),
+        "network": _network(bundle, window),
+        "forecast": lambda: forecast(bundle, window),
+        "build and forecast": lambda: forecast(bundle, build_window(bundle.spec, raw)),
+    }
+
+
+def _network(bundle: Bundle, window: Window) -> Callable[[], object]:
+    assert window.times is not None
+    calendar = bundle.spec.calendar.features(window.times)
+    rows = Rows(torch.from_numpy(window.values)[None], torch.from_numpy(calendar)[None])
+    state = bundle.forecaster.initial_state(1)
+
+    @torch.inference_mode()
+    def call() -> object:
+        return bundle.forecaster.forecast_last(rows, state)
+
+    return call
+
+
+def _cells(bundle: Bundle) -> Callable[[], object]:
+    forecaster = bundle.forecaster
+    inputs = torch.randn(1, ROWS, forecaster.architecture.features)
+    state = forecaster.initial_state(1).cells
+
+    @torch.inference_mode()
+    def call() -> object:
+        return [cell.unroll(inputs, before) for cell, before in zip(forecaster.cells, state, strict=True)]  # type: ignore[operator]
+
+    return call
+
+
+def _bundle(case: Case) -> Bundle:
+    calendar = Calendar(freq="h", timezone=case.timezone)
+    architecture = Architecture(
+        cell="lstm",
+        columns=COLUMNS,
+        calendar=calendar.width,
+        horizon=case.horizon,
+        lags=LAGS,
+        hidden=case.hidden,
+        layers=case.layers,
+        dropout=0.3,
+        members=case.members,
+    )
+    spec = Spec(
+        format=FORMAT,
+        name="benchmark",
+        architecture=architecture,
+        targets=tuple(f"c{i}" for i in range(COLUMNS)),
+        calendar=calendar,
+        lookback=48,
+        missing=True,
+        panel=False,
+    )
+    scale = Scale(mean=(0.0,) * COLUMNS, std=(1.0,) * COLUMNS, lower=(-50.0,) * COLUMNS, upper=(50.0,) * COLUMNS)
+    forecaster = Forecaster(architecture).eval().requires_grad_(False)
+    return Bundle(spec, forecaster, Scaler(series={"all": scale}, overall=scale))
+
+
+if __name__ == "__main__":
+    main()
