@@ -1,4 +1,4 @@
-"""The pictures of a run, drawn from its backtest."""
+"""The pictures of a run and its card, made from its backtest."""
 
 from __future__ import annotations
 
@@ -10,9 +10,27 @@ import numpy as np
 from forecasting.evaluation import Backtest
 from forecasting.pictures import Trace, curves_figure, error_by_step_figure, forecast_figure, residual_figure
 from forecasting.registry import Run
+from forecasting.scores import Scorecard
 from forecasting.training import Epoch
 
 MOST_SERIES = 4
+CARD_SCORES = ("mse_z", "mae_z", "mae", "rmse", "mase")
+
+
+def card_of(card: Scorecard) -> str:
+    """Return the scorecard as Markdown, for the pages of the run and the version in MLflow."""
+    cards = {"**model**": card.model, **card.baselines}
+    rows = [
+        f"| {name} | {' | '.join(_written(getattr(scores, key)) for key in CARD_SCORES)} |"
+        for name, scores in cards.items()
+        if scores is not None
+    ]
+    head = f"Test rows {card.start} to {card.end}, {card.origins:,} origins, observed cells only.\n"
+    return "\n".join([head, f"| | {' | '.join(CARD_SCORES)} |", "|---" * (len(CARD_SCORES) + 1) + "|", *rows])
+
+
+def _written(score: float | None) -> str:
+    return "-" if score is None else f"{score:.4f}"
 
 
 def log_pictures(run: Run, epochs: Sequence[Epoch], best: Epoch, tested: Backtest, units: Mapping[str, str]) -> None:

@@ -31,7 +31,7 @@ from forecasting.scores import Scorecard
 from forecasting.series import Panel, rfc3339
 from forecasting.training import Epoch, Fitted, fit
 from pipelines.display import show_report
-from pipelines.evidence import log_pictures
+from pipelines.evidence import card_of, log_pictures
 from pipelines.progress import watched
 from pipelines.promotion import Champion, Decision, decide
 from pipelines.versions import open_version
@@ -81,6 +81,8 @@ def train(project: Project, registry: Registry, home: Path, console: Console) ->
         _log_evidence(run, fitted.epochs, fitted.best, tested, project)
         registered = _register(run, bundle, prepared)
         decision = decide(tested.scorecard, _champion(registry, project.name, tested, prepared))
+        verb = "Promoted" if decision.promote else "Not promoted"
+        run.describe(f"{verb}: {decision.reason}.\n\n{card_of(tested.scorecard)}")
         if not decision.promote:
             run.log_json("decision.json", decision)
     if decision.promote:
@@ -174,7 +176,8 @@ def _register(run: Run, bundle: Bundle, prepared: Prepared) -> ModelVersion:
     with TemporaryDirectory() as scratch:
         folder = Path(scratch) / "bundle"
         save_bundle(bundle, folder)
-        return run.register(folder, example_of(bundle, prepared))
+        card = card_of(bundle.scorecard) if bundle.scorecard else ""
+        return run.register(folder, example_of(bundle, prepared), card)
 
 
 def example_of(bundle: Bundle, prepared: Prepared) -> pd.DataFrame:

@@ -9,6 +9,7 @@ from importlib.metadata import PackageNotFoundError, version
 import torch
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
+from fastapi_offline import FastAPIOffline
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 
@@ -35,8 +36,9 @@ def create_app(settings: Settings | None = None, source: ModelSource | None = No
     limits = Limits(
         max_body_bytes=settings.max_body_bytes, max_rows=settings.max_rows, max_windows=settings.max_windows
     )
-    app = FastAPI(
+    app = FastAPIOffline(  # its page of documentation needs no other host
         title="Gatecast",
+        redoc_url=None,
         version=_version(),
         summary="Forecasts of multivariate time series.",
         lifespan=_lifespan(settings, source or RegistrySource(settings)),

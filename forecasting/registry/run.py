@@ -75,6 +75,11 @@ class Run:
         with reaching(self.uri):
             self.client.log_text(self.id, text, name)
 
+    def describe(self, text: str) -> None:
+        """Set the description that MLflow's page of the run begins with, in Markdown."""
+        with reaching(self.uri):
+            self.client.set_tag(self.id, "mlflow.note.content", text)
+
     def log_figure(self, name: str, figure: Figure) -> None:
         """Keep a picture; the ending of `name` says in which format."""
         with reaching(self.uri):
@@ -134,7 +139,7 @@ class Run:
 
 def start_run(client: MlflowClient, uri: str, experiment_id: str, name: str | None, tags: Mapping[str, str]) -> Run:
     """Create a run, RUNNING from now on; see `recorded`."""
-    ours = {"gatecast.version": gatecast_version() or "checkout"}
+    ours = {"gatecast.version": gatecast_version() or "checkout", "mlflow.source.name": "gatecast train"}
     found = client.create_run(experiment_id, run_name=name, tags={**ours, **tags})
     return Run(found.info.run_id, experiment_id, uri, client)
 

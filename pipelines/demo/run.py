@@ -127,15 +127,16 @@ def _show_answer(answer: dict[str, Any], one: Series, project: Project, console:
 
 
 def _say_where(place: Place, pictures: list[Path], console: Console) -> None:
+    tools, own = Path(sys.executable).parent, place.folder / FILES[0]
     shown = next((path for path in pictures if path.stem == f"forecast-{ASKED}"), None)
     lines = [
         f"forecast picture   {shown or place.folder / 'pictures'}",
         f"all pictures       {place.folder / 'pictures'}",
         f"the request sent   {place.folder / 'request.json'}",
-        f"serve it again     gatecast --home {place.settings.home} serve",
-        f"MLflow UI          mlflow ui --backend-store-uri {place.settings.registry().address}",
+        f"serve it again     {tools / 'gatecast'} --home {place.settings.home} serve",
+        f"MLflow UI          {tools / 'mlflow'} ui --backend-store-uri {place.settings.registry().address}",
         "API docs           http://127.0.0.1:8000/docs while it is served; `gatecast demo --keep` leaves both running",
-        f"your own data      edit {place.folder / FILES[0]}, then: gatecast train {place.folder / FILES[0]}",
+        f"your own data      edit {own}, then: {tools / 'gatecast'} train {own}",
     ]
     for line in lines:
         console.print(line, highlight=False, markup=False, soft_wrap=True)

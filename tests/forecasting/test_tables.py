@@ -11,10 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from forecasting import tables
-from forecasting.checking import read_values
 from forecasting.errors import NoSuchSource, UnreadableSource
-from forecasting.tables import read_table
+from forecasting.reading import tables
+from forecasting.reading.checking import read_values
+from forecasting.reading.tables import read_table
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -93,6 +93,12 @@ def test_a_run_names_the_commit_of_its_project(run: Run, shop: Shop) -> None:
     assert run.data.tags["mlflow.source.git.commit"] == commit
 
 
+def test_a_run_begins_with_its_decision_and_scores(run: Run, shop: Shop) -> None:
+    said = run.data.tags["mlflow.note.content"]
+    assert said.startswith("Promoted: it beats persistence")
+    assert f"| **model** | {shop.trained.json['scores']['model']['mse_z']:.4f} |" in said
+
+
 def test_a_run_has_measured_its_machine(run: Run) -> None:
     assert any(name.startswith("system/") for name in run.data.metrics)
 

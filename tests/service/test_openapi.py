@@ -1,4 +1,5 @@
 import json
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -60,3 +61,11 @@ def test_the_published_examples_are_answered(client: TestClient, published: dict
         body = example["value"]
         named = json.loads(json.dumps(body).replace("temp", "a").replace("dewp", "b"))
         assert client.post("/v1/models/tiny/forecast", json=named).status_code == 200, name
+
+
+def test_the_page_of_documentation_needs_no_other_host(client: TestClient) -> None:
+    page = client.get("/docs").text
+    parts = re.findall(r'(?:src|href)="([^"]+)"', page)
+    assert "https://" not in page
+    assert len(parts) >= 2
+    assert [client.get(part).status_code for part in parts] == [200] * len(parts)

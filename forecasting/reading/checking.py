@@ -10,9 +10,9 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float, Int
 
+from forecasting.reading.tables import MISSING, place, quoted
 from forecasting.report import Finding, counted
 from forecasting.series import WIDE
-from forecasting.tables import MISSING, place, quoted
 
 if TYPE_CHECKING:
     from forecasting.project import DataSection

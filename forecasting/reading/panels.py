@@ -1,58 +1,18 @@
-"""Read the data of a project: file -> table -> findings -> regular panel.
-
-Findings and their rules. `refused` ends the reading with `DataRejected`, which carries the report with every refusal
-that was found; `repaired` says what was changed; `noted` changes nothing.
-
-    header   missing-column     refused   a column of [data] is not in the header
-             duplicate-column   refused   a column of [data] is in the header twice
-             spaced-header      noted     a column was found once white space around its name was taken off
-             empty-table        refused   a header and no rows, or only blank ones
-    cells    blank-rows         repaired  every cell of the row is empty: left out
-             missing-id         refused   no id in the series column
-             wrong-type         refused   a target cell is neither a number nor a missing marker
-                                          (empty, -, NA, N/A, NaN, null, None, <NA>; any plain or capital spelling)
-             infinite           refused   a target cell is infinite, or beyond the range of float32
-             missing-cells      noted     target cells that are missing, by column
-    times    unreadable-time    refused   no ISO 8601 time in the years 1800 to 2199
-             mixed-times        refused   some times have a UTC offset and some have none
-             missing-hour       refused   a local time that was skipped when clocks went forward
-             ambiguous-hour     repaired  a local time that came twice when clocks went back: both copies are there and
-                                          the rows of the series run forward when the first is the earlier one
-                                refused   anything else
-    rows     unsorted           repaired  a row is earlier than the one before in its series: sorted by time, stable
-             duplicate-rows     repaired  the same series, time and target values again: kept once
-             duplicate-times    refused   the same series and time with other target values
-             off-grid           refused   a time between the steps of data.freq; all series share the phase of most rows
-             gap                repaired  no row at a step of the grid: inserted as a row of missing cells
-             absurd-gap         refused   the grid would be over 20 times the rows there are, or over 50 million rows
-    panel    too-short          refused   fewer than 30 time steps, or fewer than backtest.split needs
-             unused-rows        noted     time steps behind the last one that backtest.split asks for
-             all-missing        refused   a target without a number
-             silent-series      refused   a series without a number
-             constant           refused   a target with one value only
-             constant-series    noted     a target with one value only within a series
-             mostly-missing     noted     a target with more than half of its cells missing
-             short-series       noted     a series of a single row
-             implausible        repaired  cells outside the limits learned on the training rows (see `plausible`), at
-                                          most 3 or 1 % of the column in that series: read as missing
-             unit-change        refused   more of them than that
-
-Steps of a day and longer follow local days: a local midnight that clocks skip or repeat is no finding there.
-"""
+"""From a table to a panel, a stage at a time; every refusal of a stage is found before it ends the reading."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from forecasting.checking import check_header, read_ids, read_values, wanted_columns, without_blank_rows
 from forecasting.errors import DataError, DataRejected, UnreadableSource
-from forecasting.grid import Rows, in_order, to_panel, without_repeats
 from forecasting.plausible import screen_panel
-from forecasting.quality import check_panel, check_split, summarise
+from forecasting.reading.checking import check_header, read_ids, read_values, wanted_columns, without_blank_rows
+from forecasting.reading.grid import Rows, in_order, to_panel, without_repeats
+from forecasting.reading.quality import check_panel, check_split, summarise
+from forecasting.reading.tables import Table, read_table
+from forecasting.reading.timestamps import Clock, read_times
 from forecasting.report import DataReport, Finding
 from forecasting.series import cut
-from forecasting.tables import Table, read_table
-from forecasting.timestamps import Clock, read_times
 
 if TYPE_CHECKING:
     from collections.abc import Callable
