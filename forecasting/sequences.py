@@ -19,6 +19,8 @@ from torch.utils.data import IterableDataset
 from forecasting.network import Rows
 from forecasting.scaled import ScaledSeries
 
+SMALLEST = 4
+
 
 class Batch(NamedTuple):
     """Sequences of burn_in + length rows; `following` holds `horizon` more, so that every position has its targets."""
@@ -53,9 +55,9 @@ class Sequences(IterableDataset[Batch]):
     def __init__(self, panel: Sequence[ScaledSeries], shape: Shape, least: int, seed: int) -> None:
         """`least` is the number of batches of an epoch at least; more where a pass over the panel needs more."""
         self.panel = [one for one in panel if one.train.stop > shape.horizon]
-        self.shape = fitting(shape, max(one.train.stop for one in self.panel))
-        self.order = np.random.default_rng(seed)
         rows = sum(one.train.stop for one in self.panel)
+        self.shape = fitting(shape, max(one.train.stop for one in self.panel), rows)
+        self.order = np.random.default_rng(seed)
         self.batches = max(least, rows // (shape.batch * self.shape.length))
 
     def __len__(self) -> int:
@@ -81,11 +83,16 @@ class Sequences(IterableDataset[Batch]):
         return range(phase - burn_in, room - burn_in, self.shape.length)
 
 
-def fitting(shape: Shape, longest: int) -> Shape:
-    """Shorten burn-in and length where no series has as many training rows."""
+def fitting(shape: Shape, longest: int, rows: int) -> Shape:
+    """Fit a shape to a panel of `rows` training rows, `longest` of them in one series.
+
+    Burn-in and length shrink where no series has as many rows; the batch, down to `SMALLEST`, to the sequences of one
+    pass: a batch of many passes is the same few rows again, and costs as much as new ones.
+    """
     room = max(longest - shape.horizon, 2)
     burn_in = min(shape.burn_in, room // 3)
-    return shape._replace(burn_in=burn_in, length=min(shape.length, room - burn_in))
+    length = min(shape.length, room - burn_in)
+    return Shape(min(shape.batch, max(rows // length, SMALLEST)), burn_in, length, shape.horizon)
 
 
 def gather(places: list[tuple[ScaledSeries, int]], shape: Shape) -> Batch:

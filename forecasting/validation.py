@@ -3,7 +3,8 @@
 Before the network, the median takes that share of the linear road which leaves the least absolute error: little where
 a column mostly stays as it is. The network then corrects point and median. On validation rows each correction, by step
 and column, gets a factor between 0 and 1 that makes the error least; 0 leaves the network out. So a column with nothing
-left to learn stays as good as it was, and cannot be harmed by what is learnt for the others.
+left to learn stays as good as it was, and cannot be harmed by what is learnt for the others. With few validation rows
+a gain may be luck: what could be chance of it is not believed.
 """
 
 from __future__ import annotations
@@ -80,9 +81,8 @@ def validation_of(forecaster: Forecaster, panel: Sequence[ScaledSeries]) -> Vali
         raise DataError(message)
     forecaster.share[1] = 0.0
     road, last = _told(forecaster, jobs)
-    share = _least_absolute(road - last, came - last)
-    forecaster.share[1] = torch.from_numpy(share)
-    return Validation(jobs, came, road, last + share * (road - last))
+    forecaster.share[1] = torch.from_numpy(_least_absolute(road - last, came - last, otherwise=1.0))
+    return Validation(jobs, came, *_told(forecaster, jobs))
 
 
 def _told(forecaster: Forecaster, jobs: Sequence[Job]) -> tuple[Origins, Origins]:
@@ -94,13 +94,36 @@ def _told(forecaster: Forecaster, jobs: Sequence[Job]) -> tuple[Origins, Origins
 
 
 def _least_squares(correction: Origins, left: Origins) -> Float[np.ndarray, "horizon column"]:
-    """Return the factors, within 0 and 1, that leave the least squared error."""
+    """Return the factors, within 0 and 1, that leave the least squared error, as far as that is beyond chance."""
     seen = np.where(np.isnan(left), 0.0, correction)
     product, power = np.nansum(seen * left, axis=0), np.square(seen).sum(axis=0)
-    return np.asarray(np.clip(product / np.where(power > 0, power, 1.0), 0.0, 1.0), dtype=np.float32)
+    factor = np.clip(product / np.where(power > 0, power, 1.0), 0.0, 1.0)
+    gain = np.square(left) - np.square(left - factor * correction)
+    return np.asarray(factor * _beyond_chance(gain), dtype=np.float32)
 
 
-def _least_absolute(correction: Origins, left: Origins) -> Float[np.ndarray, "horizon column"]:
-    """Return the factors, of a grid over 0 to 1, that leave the least absolute error."""
+def _least_absolute(correction: Origins, left: Origins, otherwise: float = 0.0) -> Float[np.ndarray, "horizon column"]:
+    """Return the factors, of a grid over 0 to 1, that leave the least absolute error.
+
+    As far as the gain over the factor `otherwise` may be chance, they stay near that one.
+    """
     errors = np.stack([np.nansum(np.abs(left - factor * correction), axis=0) for factor in FACTORS])
-    return np.asarray(FACTORS[errors.argmin(axis=0)], dtype=np.float32)
+    factor = FACTORS[errors.argmin(axis=0)]
+    gain = np.abs(left - otherwise * correction) - np.abs(left - factor * correction)
+    return np.asarray(otherwise + (factor - otherwise) * _beyond_chance(gain), dtype=np.float32)
+
+
+def _beyond_chance(gain: Origins) -> Float[np.ndarray, "horizon column"]:
+    """Return how much of a mean gain over origins to believe: 1 - 1/t^2 of its t statistic, 0 where t^2 is below 1.
+
+    That is the positive-part rule of James and Stein (1961). Errors h steps ahead overlap at neighbouring origins, so
+    that about one in h is new: their t^2 is divided by h.
+    """
+    seen = ~np.isnan(gain)
+    count = seen.sum(axis=0).clip(2)
+    mean = np.where(seen, gain, 0.0).sum(axis=0) / count
+    variance = np.square(np.where(seen, gain - mean, 0.0)).sum(axis=0) / (count - 1) / count
+    overlap = np.arange(1, len(mean) + 1)[:, None]
+    surplus = np.square(mean) - variance * overlap
+    believed = np.where((mean > 0) & (surplus > 0), surplus / np.where(mean != 0, np.square(mean), 1.0), 0.0)
+    return np.asarray(believed)

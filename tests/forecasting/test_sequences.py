@@ -94,9 +94,14 @@ def test_every_row_is_a_target_about_once_a_pass_in_short_series_too() -> None:
 
 
 def test_burn_in_and_length_shrink_where_no_series_has_as_many_rows() -> None:
-    assert fitting(Shape(8, 48, 192, 1), 1000) == Shape(8, 48, 192, 1)
-    assert fitting(Shape(8, 48, 192, 1), 100) == Shape(8, 33, 66, 1)
-    assert fitting(Shape(8, 48, 192, 1), 3) == Shape(8, 0, 2, 1)
+    assert fitting(Shape(8, 48, 192, 1), 1000, 9000) == Shape(8, 48, 192, 1)
+    assert fitting(Shape(8, 48, 192, 1), 100, 9000) == Shape(8, 33, 66, 1)
+    assert fitting(Shape(8, 48, 192, 1), 3, 30) == Shape(8, 0, 2, 1)
+
+
+def test_a_small_panel_has_small_batches() -> None:
+    assert fitting(Shape(32, 48, 192, 1), 2000, 2000).batch == 10
+    assert fitting(Shape(32, 48, 192, 1), 200, 200).batch == 4
 
 
 def taken(seed: int, epochs: int = 2) -> list[Batch]:
