@@ -24,6 +24,12 @@ def pytest_configure() -> None:
     settings.load_profile("patient")
 
 
+@pytest.fixture(autouse=True)
+def _seeded() -> None:
+    """Let weights that no test seeds be the same whichever tests ran before."""
+    torch.manual_seed(0)
+
+
 def _forecaster(architecture: Architecture) -> Forecaster:
     forecaster = Forecaster(architecture)
     draw = torch.Generator().manual_seed(0)
