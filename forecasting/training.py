@@ -19,6 +19,7 @@ import msgspec
 import numpy as np
 import pytorch_lightning as pl
 import torch
+from jaxtyping import Float
 from pytorch_lightning.callbacks import EarlyStopping
 from torch import Tensor
 from torch.utils.data import DataLoader
@@ -60,9 +61,13 @@ class Watcher(Protocol):
 
 @dataclass(frozen=True)
 class Fitted:
-    """A forecaster in evaluation mode on the CPU, with the best weights; how it got there; whether it was stopped."""
+    """A forecaster in evaluation mode on the CPU, with the best weights; how it got there; whether it was stopped.
+
+    `trust` says how far each correction of the network is believed (see `validation`): point and median, in this order.
+    """
 
     forecaster: Forecaster
+    trust: Float[np.ndarray, "2 horizon column"]
     epochs: tuple[Epoch, ...]
     best: Epoch
     tried: tuple[Choice, ...]
@@ -89,7 +94,7 @@ def fit(project: Project, panel: Sequence[ScaledSeries], watcher: Watcher) -> Fi
     forecaster.cpu().load_state_dict(lesson.weights)
     forecaster.spread.mul_(torch.from_numpy(lesson.trust))
     best = min(lesson.epochs, key=lambda epoch: epoch.objective)
-    return Fitted(forecaster.eval(), tuple(lesson.epochs), best, linear.tried, watcher.stopping())
+    return Fitted(forecaster.eval(), lesson.trust, tuple(lesson.epochs), best, linear.tried, watcher.stopping())
 
 
 def architecture_of(project: Project, panel: Sequence[ScaledSeries], lags: int) -> Architecture:

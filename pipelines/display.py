@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import msgspec
+import numpy as np
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
@@ -34,6 +35,12 @@ def show_report(report: DataReport, console: Console) -> None:
         )
     if len(report.series) > MOST_ROWS:
         console.print(f"  and {len(report.series) - MOST_ROWS:,} more series")
+
+
+def show_trust(trust: np.ndarray, console: Console) -> None:
+    """Print how far the corrections of the network are believed; none means that the model is its linear road."""
+    believed = f"{np.count_nonzero(trust)} of its {trust.size} outputs, {trust.mean():.0%} on average"
+    console.print(f"the network corrects the linear road in {believed}", highlight=False)
 
 
 def show_scorecard(card: Scorecard, console: Console) -> None:

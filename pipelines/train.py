@@ -30,7 +30,7 @@ from forecasting.report import DataReport
 from forecasting.scores import Scorecard
 from forecasting.series import Panel, rfc3339
 from forecasting.training import Epoch, Fitted, fit
-from pipelines.display import show_report
+from pipelines.display import show_report, show_trust
 from pipelines.evidence import card_of, log_pictures
 from pipelines.progress import watched
 from pipelines.promotion import Champion, Decision, decide
@@ -145,6 +145,8 @@ def _fit(run: Run, project: Project, prepared: Prepared, console: Console) -> Fi
         run.log_curve(epoch.epoch, _numbers(epoch))
     tried = [{"candidate": choice.candidate._asdict(), **_without(choice._asdict())} for choice in fitted.tried]
     run.log_json("linear-road.json", tried)
+    run.log_json("trust.json", {"targets": project.data.targets, "point, median": fitted.trust.tolist()})
+    show_trust(fitted.trust, console)
     return fitted
 
 

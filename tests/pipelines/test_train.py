@@ -108,6 +108,8 @@ def test_a_run_keeps_scorecard_decision_and_pictures(files: Path, shop: Shop) ->
     assert card["model"] == shop.trained.json["scores"]["model"]
     decision = json.loads((files / "decision.json").read_text())
     assert (decision["promote"], decision["by"], decision["champion"]) == (True, "gate", None)
+    trust = json.loads((files / "trust.json").read_text())["point, median"]
+    assert all(0 <= one <= 1 for kind in trust for step in kind for one in step)
     pictures = {path.name for path in (files / "pictures").iterdir()}
     assert pictures == {"forecast-all.png", "residuals.png", "errors.png", "training.png"}
 
