@@ -7,7 +7,7 @@ import shutil
 import sys
 import time
 import urllib.request
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from importlib.resources import as_file, files
 from pathlib import Path
@@ -149,4 +149,5 @@ def _keep(place: Place, servers: ExitStack, console: Console) -> None:
     process = servers.enter_context(running(command, log, place.settings.environment()))
     wait_for(f"http://127.0.0.1:{port}/health", process, log)
     console.print(f"the MLflow UI is at http://127.0.0.1:{port}; Ctrl-C ends both", highlight=False)
-    process.wait()
+    with suppress(KeyboardInterrupt):
+        process.wait()
