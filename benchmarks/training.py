@@ -55,13 +55,14 @@ class Bare:
             self.forecaster.parameters(), lr=train.learning_rate, weight_decay=train.weight_decay
         )
         self.clip = train.clip * train.members**0.5
-        shape = Shape(train.batch, train.burn_in, train.length, project.model.horizon)
+        lags = linear.road.lags
+        shape = Shape(train.batch, train.burn_in, train.length, project.model.horizon, prior=lags)
         self.sequences = Sequences(panel, shape, train.steps_per_epoch, train.seed)
         self.batches = self._batches()
 
     def step(self) -> None:
         batch, burn_in = next(self.batches), self.sequences.shape.burn_in
-        state = self.forecaster.initial_state(len(batch.rows.values))
+        state = self.forecaster.primed_state(batch.prior)
         members = self.forecaster.unroll_members(batch.rows, state)[0]
         loss = torch.stack([lesson_loss(made[:, burn_in:], batch.targets(burn_in)) for made in members]).sum()
         self.optimizer.zero_grad()

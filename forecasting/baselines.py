@@ -81,7 +81,7 @@ def linear(one: ScaledSeries, at: range, horizon: int) -> Predictions:
         message = f"series {one.series.id} has fewer than {FEWEST_LINEAR} training rows"
         raise DoesNotApply(message)
     road = fit_linear([one], horizon).road
-    first = max(at.start - WARM_UP, 0)
+    first = max(at.start - max(WARM_UP, road.lags), 0)
     filled = fill_alone(torch.from_numpy(one.z(first, at.stop)), road.lags)
     features = torch.from_numpy(one.features(first, at.stop))[None]
     added = road(filled.changes, filled.level, features)

@@ -110,6 +110,11 @@ class Forecaster(nn.Module):
             cells=tuple(cell.initial_state(batch) for cell in self._cells()),
         )
 
+    def primed_state(self, values: Float[Tensor, "batch time column"]) -> State:
+        """Return the state behind rows that the linear road remembers and the cells do not."""
+        state = self.initial_state(len(values))
+        return _after(fill(values, state), state, state.cells)
+
     def step(
         self, row: Float[Tensor, "batch column"], calendar: Float[Tensor, "batch feature"], state: State
     ) -> tuple[Forecast, State]:

@@ -1,8 +1,9 @@
 """Training sequences: stretches of the training rows, gathered from views when a batch is due and never before.
 
 Each pass over a panel cuts every series into stretches of `length` rows from a random first row, so that every row is a
-target about once a pass. `burn_in` rows before a stretch bring the state up and carry no loss; before the first row of
-a series they are missing.
+target about once a pass. `burn_in` rows before a stretch bring the state up and carry no loss, and `prior` rows before
+those fill the lags of the linear road, so that it says in training what it says when it is served. Before the first row
+of a series they are missing.
 """
 
 from __future__ import annotations
@@ -23,8 +24,12 @@ SMALLEST = 4
 
 
 class Batch(NamedTuple):
-    """Sequences of burn_in + length rows; `following` holds `horizon` more, so that every position has its targets."""
+    """Sequences of burn_in + length rows, the `prior` rows before and the `horizon` rows after them.
 
+    With those after, every position has its targets.
+    """
+
+    prior: Float[Tensor, "batch lag column"]
     rows: Rows
     following: Float[Tensor, "batch horizon column"]
 
@@ -42,11 +47,12 @@ class Shape(NamedTuple):
     burn_in: int
     length: int
     horizon: int
+    prior: int = 0
 
     @property
-    def rows(self) -> int:
-        """Rows of a sequence, the following ones included."""
-        return self.burn_in + self.length + self.horizon
+    def steps(self) -> int:
+        """Rows of a sequence that the network unrolls."""
+        return self.burn_in + self.length
 
 
 class Sequences(IterableDataset[Batch]):
@@ -58,7 +64,7 @@ class Sequences(IterableDataset[Batch]):
         rows = sum(one.train.stop for one in self.panel)
         self.shape = fitting(shape, max(one.train.stop for one in self.panel), rows)
         self.order = np.random.default_rng(seed)
-        self.batches = max(least, rows // (shape.batch * self.shape.length))
+        self.batches = max(least, rows // (self.shape.batch * self.shape.length))
 
     def __len__(self) -> int:
         """Batches of an epoch."""
@@ -92,15 +98,17 @@ def fitting(shape: Shape, longest: int, rows: int) -> Shape:
     room = max(longest - shape.horizon, 2)
     burn_in = min(shape.burn_in, room // 3)
     length = min(shape.length, room - burn_in)
-    return Shape(min(shape.batch, max(rows // length, SMALLEST)), burn_in, length, shape.horizon)
+    batch = min(shape.batch, max(rows // length, SMALLEST))
+    return shape._replace(batch=batch, burn_in=burn_in, length=length)
 
 
 def gather(places: list[tuple[ScaledSeries, int]], shape: Shape) -> Batch:
     """Copy the rows of one batch out of the series, in z units; rows outside the training part are missing."""
-    z = torch.from_numpy(np.stack([_stretch(one, start, shape.rows) for one, start in places]))
-    steps = shape.rows - shape.horizon
-    calendar = places[0][0].calendar.features(np.stack([_times(one, start, steps) for one, start in places]))
-    return Batch(Rows(z[:, :steps], torch.from_numpy(calendar)), z[:, steps:])
+    rows = shape.prior + shape.steps + shape.horizon
+    z = torch.from_numpy(np.stack([_stretch(one, start - shape.prior, rows) for one, start in places]))
+    calendar = places[0][0].calendar.features(np.stack([_times(one, start, shape.steps) for one, start in places]))
+    prior, values, following = z.split_with_sizes([shape.prior, shape.steps, shape.horizon], dim=1)
+    return Batch(prior, Rows(values, torch.from_numpy(calendar)), following)
 
 
 def _stretch(one: ScaledSeries, start: int, rows: int) -> Float[np.ndarray, "rows column"]:

@@ -26,11 +26,12 @@ class Job(NamedTuple):
 
     one: ScaledSeries
     at: range
+    warm_up: int = WARM_UP
 
     @property
     def first(self) -> int:
-        """The row the carried state starts from: `WARM_UP` rows before the first origin, or the first there is."""
-        return max(self.at.start - WARM_UP, 0)
+        """The row the carried state starts from: `warm_up` rows before the first origin, or the first there is."""
+        return max(self.at.start - self.warm_up, 0)
 
 
 class Told(NamedTuple):
@@ -42,6 +43,8 @@ class Told(NamedTuple):
 
 def stream(forecaster: Forecaster, jobs: Sequence[Job]) -> list[Told]:
     """Forecast every job, many series side by side; results are in the order of the jobs."""
+    lags = forecaster.architecture.lags
+    jobs = [job._replace(warm_up=max(job.warm_up, lags)) for job in jobs]
     order = sorted(range(len(jobs)), key=lambda i: jobs[i].at.stop - jobs[i].first)
     told: dict[int, Told] = {}
     for low in range(0, len(order), TOGETHER):

@@ -127,7 +127,7 @@ class Lesson(pl.LightningModule):
 
     def training_step(self, batch: Batch, _: int) -> Tensor:
         """Return the summed loss of the members, so that each learns as if it were alone."""
-        state = self.forecaster.initial_state(len(batch.rows.values))
+        state = self.forecaster.primed_state(batch.prior)
         members = self.forecaster.unroll_members(batch.rows, state)[0]
         loss = torch.stack(
             [lesson_loss(made[:, self.burn_in :], batch.targets(self.burn_in)) for made in members]
@@ -189,7 +189,8 @@ def _refuse_too_few_rows(panel: Sequence[ScaledSeries], horizon: int) -> None:
 
 def _run(lesson: Lesson, project: Project, panel: Sequence[ScaledSeries]) -> None:
     train = project.train
-    shape = Shape(train.batch, train.burn_in, train.length, project.model.horizon)
+    lags = lesson.forecaster.architecture.lags
+    shape = Shape(train.batch, train.burn_in, train.length, project.model.horizon, prior=lags)
     sequences = Sequences(panel, shape, train.steps_per_epoch, train.seed)
     lesson.burn_in = sequences.shape.burn_in
     with _quiet_lightning():

@@ -42,7 +42,7 @@ def test_unroll_step_and_state_stay_on_the_device_of_the_weights(cell: str) -> N
 @every_cell
 def test_the_loss_and_its_gradients_stay_on_the_device_of_the_weights(cell: str) -> None:
     network, rows = placed(cell, "meta").requires_grad_(True), rows_on("meta")
-    batch = Batch(rows, rows.values[:, :2])
+    batch = Batch(rows.values[:, :4], rows, rows.values[:, :2])
     members, _ = network.unroll_members(rows, network.initial_state(2))
     loss = torch.stack([lesson_loss(made[:, 3:], batch.targets(3)) for made in members]).sum()
     loss.backward()
@@ -97,7 +97,7 @@ def test_the_loss_and_its_gradients_are_those_of_the_cpu(cuda: str) -> None:
     for device in ("cpu", cuda):
         network, rows = placed("lstm", device).requires_grad_(True).train(), rows_on(device)
         members, _ = network.unroll_members(rows, network.initial_state(2))
-        loss = lesson_loss(members[0][:, 3:], Batch(rows, rows.values[:, :2]).targets(3))
+        loss = lesson_loss(members[0][:, 3:], Batch(rows.values[:, :4], rows, rows.values[:, :2]).targets(3))
         loss.backward()
         losses.append(loss.detach().cpu())
         gradients.append([weight.grad.cpu() for weight in network.parameters() if weight.grad is not None])

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from forecasting.scaled import ScaledSeries
 from forecasting.sequences import Batch, Sequences, Shape, fitting, gather
-from tests.forecasting.panels import HOURLY, plain, walk
+from forecasting.streaming import Job, stream
+from tests.forecasting.panels import HOURLY, forecaster, plain, walk
 
 
 def counting(rows: int, train: int, offset: int = 0) -> ScaledSeries:
@@ -102,6 +103,19 @@ def test_burn_in_and_length_shrink_where_no_series_has_as_many_rows() -> None:
 def test_a_small_panel_has_small_batches() -> None:
     assert fitting(Shape(32, 48, 192, 1), 2000, 2000).batch == 10
     assert fitting(Shape(32, 48, 192, 1), 200, 200).batch == 4
+
+
+def test_the_linear_road_says_in_training_what_it_says_when_streamed() -> None:
+    one, network = plain(walk(300), 200, 250), forecaster(1, lags=24)
+    network.spread.zero_()
+    shape, start = Shape(1, 2, 40, 2, prior=24), 100
+    batch = gather([(one, start)], shape)
+    members, _ = network.unroll_members(batch.rows, network.primed_state(batch.prior))
+    (told,) = stream(network, [Job(one, range(start, start + shape.steps))])
+    np.testing.assert_allclose(members[0][0, :, 0], told.point, atol=1e-5)
+    np.testing.assert_allclose(members[0][0, :, 1], told.median, atol=1e-5)
+    cold, _ = network.unroll_members(batch.rows, network.initial_state(1))
+    assert not np.allclose(cold[0][0, :, 0], told.point, atol=1e-2)
 
 
 def taken(seed: int, epochs: int = 2) -> list[Batch]:
