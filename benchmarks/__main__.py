@@ -1,4 +1,7 @@
-"""Make every measurement, one after another, each in a process of its own."""
+"""Make every measurement, one after another, each in a process of its own.
+
+But for the one beside other libraries, which want an environment of their own: `python -m benchmarks.peers`.
+"""
 
 from __future__ import annotations
 

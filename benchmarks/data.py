@@ -8,6 +8,11 @@ from pathlib import Path
 from forecasting.project import Project, load_project
 
 
+def demo_file() -> Path:
+    """Return the project file of the demo panel."""
+    return Path(str(files("pipelines.demo") / "gatecast.toml"))
+
+
 def demo_project() -> Project:
     """Return the project of the demo panel."""
-    return load_project(Path(str(files("pipelines.demo") / "gatecast.toml")))
+    return load_project(demo_file())

@@ -12,9 +12,12 @@ from benchmarks.measuring import Way, interleaved, milliseconds, ratio
 from benchmarks.publishing import Table, publish
 from forecasting.bundle import FORMAT, Bundle, Spec
 from forecasting.calendar import Calendar
-from forecasting.network import Architecture, Forecaster, Rows
+from forecasting.columns import Columns
+from forecasting.members import Architecture, Member
+from forecasting.network import Forecaster, Rows
 from forecasting.prediction import Window, forecast
 from forecasting.scaling import Scale, Scaler
+from forecasting.transforms import PLAIN
 from forecasting.windows import RawWindow, build_window
 
 COLUMNS, ROWS, LAGS = 7, 96, 24
@@ -23,8 +26,9 @@ ROUNDS = 500
 
 
 class Case(NamedTuple):
-    """A model to ask: hidden units, layers and members, steps ahead, time zone of its calendar."""
+    """A model to ask: its channels, hidden units, layers and members, steps ahead, time zone of its calendar."""
 
+    channels: str
     hidden: int
     layers: int
     members: int
@@ -33,8 +37,8 @@ class Case(NamedTuple):
 
 
 CASES = [
-    Case(hidden, layers, members, horizon, timezone)
-    for hidden, layers, members in ((64, 2, 1), (32, 1, 3))
+    Case(channels, hidden, layers, members, horizon, timezone)
+    for channels, hidden, layers, members in (("joint", 64, 2, 1), ("joint", 32, 1, 3), ("independent", 32, 1, 3))
     for horizon in (1, 24)
     for timezone in ("UTC", "Europe/Berlin")
 ]
@@ -55,8 +59,9 @@ def main() -> None:
 def _measured(case: Case) -> tuple[str, ...]:
     bundle = _bundle(case)
     times = interleaved(_ways(bundle), ROUNDS)
+    network = f"{case.channels} lstm {case.layers} x {case.hidden}, {case.members} member(s)"
     return (
-        f"lstm {case.layers} x {case.hidden}, {case.members} member(s), horizon {case.horizon}, {case.timezone}",
+        f"{network}, horizon {case.horizon}, {case.timezone}",
         *(milliseconds(times[name]) for name in ("cells", "network", "forecast", "build and forecast")),
         ratio(times["forecast"], times["network"]),
         ratio(times["build and forecast"], times["network"]),
@@ -84,7 +89,8 @@ def _ways(bundle: Bundle) -> dict[str, Way]:
 def _network(bundle: Bundle, window: Window) -> Callable[[], object]:
     assert window.times is not None
     calendar = bundle.spec.calendar.features(window.times)
-    rows = Rows(torch.from_numpy(window.values)[None], torch.from_numpy(calendar)[None])
+    known = torch.zeros(1, ROWS + bundle.spec.horizon, 0)
+    rows = Rows(torch.from_numpy(window.values)[None], torch.from_numpy(calendar)[None], known)
     state = bundle.forecaster.initial_state(1)
 
     @torch.inference_mode()
@@ -95,22 +101,32 @@ def _network(bundle: Bundle, window: Window) -> Callable[[], object]:
 
 
 def _cells(bundle: Bundle) -> Callable[[], object]:
-    forecaster = bundle.forecaster
-    inputs = torch.randn(1, ROWS, forecaster.architecture.features)
-    state = forecaster.initial_state(1).cells
+    cells = [_cell(member) for member in bundle.forecaster.members]  # type: ignore[arg-type]
 
     @torch.inference_mode()
     def call() -> object:
-        return [cell.unroll(inputs, before) for cell, before in zip(forecaster.cells, state, strict=True)]  # type: ignore[operator]
+        return [cell() for cell in cells]
 
     return call
 
 
+def _cell(member: Member) -> Callable[[], object]:
+    folds = member.architecture.folds
+    inputs, state = torch.randn(folds, ROWS, member.cell.rnn.input_size), member.cell.initial_state(folds)
+    return lambda: member.cell.unroll(inputs, state)
+
+
 def _bundle(case: Case) -> Bundle:
     calendar = Calendar(freq="h", timezone=case.timezone)
+    names = tuple(f"c{i}" for i in range(COLUMNS))
     architecture = Architecture(
         cell="lstm",
-        columns=COLUMNS,
+        channels=case.channels,
+        targets=COLUMNS,
+        seen=COLUMNS,
+        known=0,
+        statics=0,
+        categories=(),
         calendar=calendar.width,
         horizon=case.horizon,
         lags=LAGS,
@@ -123,15 +139,17 @@ def _bundle(case: Case) -> Bundle:
         format=FORMAT,
         name="benchmark",
         architecture=architecture,
-        targets=tuple(f"c{i}" for i in range(COLUMNS)),
+        columns=Columns(names),
         calendar=calendar,
         lookback=48,
         missing=True,
         panel=False,
     )
-    scale = Scale(mean=(0.0,) * COLUMNS, std=(1.0,) * COLUMNS, lower=(-50.0,) * COLUMNS, upper=(50.0,) * COLUMNS)
+    ones = (1.0,) * COLUMNS
+    scale = Scale(mean=(0.0,) * COLUMNS, std=ones, spread=ones, lower=(-50.0,) * COLUMNS, upper=(50.0,) * COLUMNS)
     forecaster = Forecaster(architecture).eval().requires_grad_(False)
-    return Bundle(spec, forecaster, Scaler(series={"all": scale}, overall=scale))
+    scaler = Scaler(series={"all": scale}, overall=scale, transforms=(PLAIN,) * COLUMNS, ids=("all",))
+    return Bundle(spec, forecaster, scaler)
 
 
 if __name__ == "__main__":

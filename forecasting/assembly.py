@@ -2,33 +2,34 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
-import torch
+from jaxtyping import Float
 
 from forecasting.bundle import FORMAT, Bundle, Golden, Provenance, Spec
-from forecasting.calendar import Calendar, calendar_for
+from forecasting.calendar import calendar_for
+from forecasting.describing import Judged, write_card
 from forecasting.errors import DataError
 from forecasting.network import Forecaster
-from forecasting.prediction import predict_z
+from forecasting.prediction import Window, predict_z
 from forecasting.project import Project
-from forecasting.scaled import ScaledSeries, scale_panel
-from forecasting.scaling import Scaler, fit_scaler
-from forecasting.scores import Scorecard
+from forecasting.scaled import ScaledSeries, Scales, scale_panel
+from forecasting.scaling import fit_scaler
 from forecasting.series import Panel, Split, cut
+from forecasting.statics import fit_statics
 
 GOLDENS = 3
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """A panel with its cut points, scales and calendar; the latter two learned on training rows only."""
+    """A panel with its cut points, and its scales, learned on training rows only."""
 
     panel: Panel
     split: Split
-    scaler: Scaler
-    calendar: Calendar
+    scales: Scales
     series: tuple[ScaledSeries, ...]
 
 
@@ -40,33 +41,44 @@ def prepare(panel: Panel, project: Project) -> Prepared:
     """
     split = cut(panel, project.backtest.split)
     train = split.train(panel)
-    if not any(np.isfinite(one.values).any() for one in train):
+    targets = len(panel.columns.targets)
+    if not any(np.isfinite(one.values[:, :targets]).any() for one in train):
         message = f"no value is observed before {split.valid}, the end of the training part; choose another split"
         raise DataError(message)
-    scaler = fit_scaler(train)
+    scaler = fit_scaler(train, project.data.transforms(), by_series=project.data.scaling == "series")
     calendar = calendar_for(train.grid(), panel.freq, panel.timezone)
-    return Prepared(panel, split, scaler, calendar, scale_panel(panel, scaler, calendar, split))
+    scales = Scales(scaler, fit_statics(train), calendar)
+    return Prepared(panel, split, scales, scale_panel(panel, scales, split))
 
 
 def assemble(
-    project: Project, prepared: Prepared, forecaster: Forecaster, scorecard: Scorecard | None, provenance: Provenance
+    project: Project, prepared: Prepared, forecaster: Forecaster, judged: Judged, provenance: Provenance
 ) -> Bundle:
     """Return the bundle of a fitted forecaster; golden windows are the ends of training parts."""
+    architecture = forecaster.architecture
     spec = Spec(
         format=FORMAT,
         name=project.name,
-        architecture=forecaster.architecture,
-        targets=tuple(project.data.targets),
-        calendar=prepared.calendar,
-        lookback=max(project.train.burn_in, forecaster.architecture.lags),
+        architecture=architecture,
+        columns=project.data.columns,
+        calendar=prepared.scales.calendar,
+        lookback=max(project.train.burn_in, architecture.lags),
         missing=_has_missing(prepared),
         panel=project.data.series is not None,
         units=dict(project.data.units),
         provenance=provenance,
     )
-    bare = Bundle(spec, forecaster.requires_grad_(False), prepared.scaler, scorecard)
+    bare = Bundle(
+        spec=spec,
+        forecaster=forecaster.requires_grad_(False),
+        scaler=prepared.scales.scaler,
+        statics=prepared.scales.statics,
+        calibration=judged.calibration,
+        scorecard=judged.scorecard,
+        card=write_card(project, prepared.panel, prepared.split, prepared.scales, judged),
+    )
     trained = [one for one in prepared.series if one.train.stop > 1]
-    return Bundle(spec, bare.forecaster, bare.scaler, scorecard, tuple(_golden(bare, one) for one in trained[:GOLDENS]))
+    return replace(bare, golden=tuple(_golden(bare, one) for one in trained[:GOLDENS]))
 
 
 def _has_missing(prepared: Prepared) -> bool:
@@ -74,14 +86,23 @@ def _has_missing(prepared: Prepared) -> bool:
 
 
 def _golden(bundle: Bundle, one: ScaledSeries) -> Golden:
-    rows = slice(max(one.train.stop - bundle.spec.lookback, 0), one.train.stop)
-    values, times = one.series.values[rows], one.times[rows]
-    with torch.inference_mode():
-        point, median = predict_z(bundle, one.units.to_z(values), times)
+    stop, horizon, seen = one.train.stop, bundle.spec.horizon, one.columns.seen
+    rows = slice(max(stop - bundle.spec.lookback, 0), stop)
+    ahead = np.full((horizon, len(one.columns.known)), np.nan, dtype=np.float32)
+    following = one.series.values[stop : stop + horizon, seen:]
+    ahead[: len(following)] = following
+    window = Window(one.series.values[rows], one.times[rows], one.series.id, ahead)
+    said = predict_z(bundle, window)
     return Golden(
         series=one.series.id,
-        values=tuple(tuple(None if np.isnan(cell) else float(cell) for cell in row) for row in values),
-        times=tuple(int(time) for time in times),
-        point=tuple(tuple(map(float, row)) for row in point),
-        median=tuple(tuple(map(float, row)) for row in median),
+        values=_nested(window.values),
+        ahead=_nested(ahead),
+        times=tuple(int(time) for time in one.times[rows]),
+        point=_nested(said.point),
+        median=_nested(said.median),
+        scale=_nested(said.scale),
     )
+
+
+def _nested(rows: Float[np.ndarray, "rows column"]) -> tuple[tuple[Any, ...], ...]:
+    return tuple(tuple(None if np.isnan(cell) else float(cell) for cell in row) for row in rows)

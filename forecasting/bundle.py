@@ -2,16 +2,23 @@
 
 spec.json            format, name, architecture, columns, calendar, provenance
 weights.safetensors  network and linear road
-scaler.json          z statistics and plausible limits, by series
+scaler.json          z statistics, transforms and plausible limits, by series
+statics.json         static covariates: how they become numbers, and their values by series
+calibration.json     where the quantiles of a forecast lie, by step and column
 scorecard.json       the backtest it was judged by
+card.json            for people: data, period, scores, limits
 golden.json          windows with the forecasts they gave when the bundle was written
 manifest.json        sha256 of every other file
+
+Statics, calibration, scorecard, golden windows and card may be absent from the manifest: then they are not known.
 """
 
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -20,15 +27,24 @@ from safetensors import SafetensorError
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 
+from forecasting.agreement import calibration_widths, refuse_misfits, scaler_widths, spec_widths, statics_widths
 from forecasting.calendar import Calendar
+from forecasting.card import Card
 from forecasting.cells import FUSED
+from forecasting.columns import Columns
+from forecasting.conformal import Calibration
 from forecasting.errors import CorruptBundle, IncompatibleBundle
-from forecasting.network import Architecture, Forecaster
+from forecasting.members import Architecture
+from forecasting.network import Forecaster
+from forecasting.scaled import Scales
 from forecasting.scaling import Scaler
 from forecasting.scores import Scorecard
+from forecasting.statics import Statics
 
-FORMAT = 1
+FORMAT = 2
 MANIFEST = "manifest.json"
+REQUIRED = frozenset({"spec.json", "weights.safetensors", "scaler.json"})
+PLAIN = re.compile(r"[A-Za-z0-9._-]+")
 T = TypeVar("T")
 
 
@@ -48,7 +64,7 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True):
     format: int
     name: str
     architecture: Architecture
-    targets: tuple[str, ...]
+    columns: Columns
     calendar: Calendar
     lookback: int
     missing: bool
@@ -57,19 +73,29 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True):
     provenance: Provenance = Provenance()
 
     @property
+    def targets(self) -> tuple[str, ...]:
+        """The columns that are forecast."""
+        return self.columns.targets
+
+    @property
     def horizon(self) -> int:
         """Steps ahead."""
         return self.architecture.horizon
 
 
 class Golden(msgspec.Struct, frozen=True, kw_only=True):
-    """A window in the units of the data (None is missing) and the forecast it gave, in z units."""
+    """A window in the units of the data (None is missing) and the forecast it gave, in z units.
+
+    `values` are rows of targets, past and known covariates; `ahead` the known covariates of the steps after them.
+    """
 
     series: str
     values: tuple[tuple[float | None, ...], ...]
+    ahead: tuple[tuple[float | None, ...], ...]
     times: tuple[int, ...]
     point: tuple[tuple[float, ...], ...]
     median: tuple[tuple[float, ...], ...]
+    scale: tuple[tuple[float, ...], ...]
 
 
 @dataclass(frozen=True)
@@ -79,8 +105,16 @@ class Bundle:
     spec: Spec
     forecaster: Forecaster
     scaler: Scaler
+    statics: Statics = field(default_factory=Statics)
+    calibration: Calibration | None = None
     scorecard: Scorecard | None = None
     golden: tuple[Golden, ...] = ()
+    card: Card | None = None
+
+    @property
+    def scales(self) -> Scales:
+        """What makes numbers of rows."""
+        return Scales(self.scaler, self.statics, self.spec.calendar)
 
 
 def save_bundle(bundle: Bundle, folder: Path) -> None:
@@ -91,8 +125,11 @@ def save_bundle(bundle: Bundle, folder: Path) -> None:
         "spec.json": _json(bundle.spec),
         "weights.safetensors": save_tensors(weights),
         "scaler.json": _json(bundle.scaler),
+        "statics.json": _json(bundle.statics),
+        "calibration.json": _json(bundle.calibration),
         "scorecard.json": _json(bundle.scorecard),
         "golden.json": _json(bundle.golden),
+        "card.json": _json(bundle.card),
     }
     for name, content in files.items():
         (folder / name).write_bytes(content)
@@ -103,19 +140,37 @@ def load_bundle(folder: Path, device: str = "cpu") -> Bundle:
     """Open a bundle after every file has proved to be the one that was written.
 
     Raises:
-        CorruptBundle: a file is missing, not in the manifest, or has another digest; or a weight does not fit, or is
-            no finite number.
+        CorruptBundle: a file is missing, not in the manifest, or has another digest; a weight does not fit, or is no
+            finite number; or the parts are of different models.
         IncompatibleBundle: the format is another one, or the cell.
     """
     files = _verified(folder)
     _refuse_other_format(files["spec.json"])
     spec: Spec = _parse(files["spec.json"], Spec, "spec.json")
-    return Bundle(
+    bundle = Bundle(
         spec=spec,
         forecaster=_forecaster(spec.architecture, files["weights.safetensors"]).to(device),
         scaler=_parse(files["scaler.json"], Scaler, "scaler.json"),
-        scorecard=_parse(files["scorecard.json"], Scorecard | None, "scorecard.json"),
-        golden=_parse(files["golden.json"], tuple[Golden, ...], "golden.json"),
+        statics=_optional(files, "statics.json", Statics, Statics()),
+        calibration=_optional(files, "calibration.json", Calibration | None),
+        scorecard=_optional(files, "scorecard.json", Scorecard | None),
+        golden=_optional(files, "golden.json", tuple[Golden, ...], ()),
+        card=_optional(files, "card.json", Card | None),
+    )
+    _refuse_misfits(bundle)
+    return bundle
+
+
+def _refuse_misfits(bundle: Bundle) -> None:
+    """Hold every part against the architecture, which the weights fit, and against the columns."""
+    architecture, columns = bundle.spec.architecture, bundle.spec.columns
+    refuse_misfits(
+        chain(
+            spec_widths(architecture, columns, bundle.spec.calendar),
+            scaler_widths(bundle.scaler, columns),
+            statics_widths(bundle.statics, architecture, columns),
+            calibration_widths(bundle.calibration, architecture) if bundle.calibration else (),
+        )
     )
 
 
@@ -138,11 +193,13 @@ def _forecaster(architecture: Architecture, weights: bytes) -> Forecaster:
 
 def _verified(folder: Path) -> dict[str, bytes]:
     manifest: dict[str, str] = _parse(_read(folder, MANIFEST), dict[str, str], MANIFEST)
-    required = {"spec.json", "weights.safetensors", "scaler.json", "scorecard.json", "golden.json"}
-    if lacking := sorted(required - set(manifest)):
+    if lacking := sorted(REQUIRED - set(manifest)):
         message = f"{MANIFEST} of {folder} does not name {lacking[0]}; the bundle is not whole: register it again"
         raise CorruptBundle(message)
-    files = {name: _read(folder, name) for name in sorted(required)}
+    if strange := sorted(name for name in manifest if not PLAIN.fullmatch(name)):
+        message = f"{MANIFEST} of {folder} names {strange[0]!r}, which is no file of a bundle; register it again"
+        raise CorruptBundle(message)
+    files = {name: _read(folder, name) for name in sorted(manifest)}
     for name, content in files.items():
         if _digest(content) != manifest[name]:
             message = f"{name} in {folder} is not the file that was registered (its sha256 differs from the manifest's)"
@@ -172,6 +229,11 @@ def _parse(content: bytes, kind: type[T] | Any, name: str) -> T:
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         message = f"{name} of the bundle cannot be read: {error}"
         raise CorruptBundle(message) from error
+
+
+def _optional(files: dict[str, bytes], name: str, kind: Any, unknown: Any = None) -> Any:
+    """Return a block that a bundle need not have, or what stands for its being unknown."""
+    return _parse(files[name], kind, name) if name in files else unknown
 
 
 def _json(value: Any) -> bytes:

@@ -88,7 +88,7 @@ class BundleError(GatecastError):
 
 
 class CorruptBundle(BundleError):
-    """A file of the bundle is missing, unexpected, or not the one that was written."""
+    """A file of the bundle is missing, unexpected, not the one that was written, or does not fit the others."""
 
 
 class IncompatibleBundle(BundleError):

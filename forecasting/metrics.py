@@ -1,27 +1,58 @@
-"""How scores are computed: errors over observed cells, in z units, in the units of the data, and relative to naive."""
+"""How scores are computed: errors over observed cells, in z units, in the units of the data, and relative to naive.
+
+Errors are those of what is answered, in the units of the data, divided by the standard deviation of the training rows.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float
 
+from forecasting.conformal import DECILES, JUDGED, WHOLE, Calibration
 from forecasting.scores import FullScores, Scores, StepScores
 
+ROUNDING = 1e-6
+"""Share of a number by which single precision may move it: the end of an interval of no width is still met."""
 
-class Errors(NamedTuple):
-    """Forecast minus actual for one series, in z units; NaN where the actual was not observed.
 
-    `point` and `median` have shape (origins, horizon, columns). `std` (columns) leads to the units of the data;
-    `naive_mae` and `naive_rmse` (columns) are the in-sample errors of the seasonal naive forecast, in z units.
-    """
+class Answer(NamedTuple):
+    """Forecasts of one series in the units of the data; there is no quantile where nothing was calibrated."""
 
     point: Float[np.ndarray, "origins horizon columns"]
     median: Float[np.ndarray, "origins horizon columns"]
-    std: Float[np.ndarray, " columns"]
+    quantiles: Float[np.ndarray, "origins probability horizon columns"]
+
+
+class Yardstick(NamedTuple):
+    """What the errors of one series are measured by: numbers a column, in the units of the data.
+
+    `spread` is the standard deviation of the training rows; `naive_mae` and `naive_rmse` are the in-sample errors of
+    the seasonal naive forecast, NaN where there is none.
+    """
+
+    spread: Float[np.ndarray, " columns"]
     naive_mae: Float[np.ndarray, " columns"]
     naive_rmse: Float[np.ndarray, " columns"]
+
+
+class Losses(NamedTuple):
+    """Sums over observed cells of one series, in z units, by step and column.
+
+    Each has shape (horizon, columns), but `inside` (intervals, horizon, columns): the cells that each of the calibrated
+    intervals held, in the order of `Calibration.central`. Without a calibration what is of an interval is NaN.
+    """
+
+    cells: np.ndarray
+    squared: np.ndarray
+    absolute: np.ndarray
+    pinball: np.ndarray
+    held: np.ndarray
+    width: np.ndarray
+    interval: np.ndarray
+    inside: np.ndarray
 
 
 class Sums(NamedTuple):
@@ -30,15 +61,20 @@ class Sums(NamedTuple):
     cells: np.ndarray
     mse_z: np.ndarray
     mae_z: np.ndarray
+    mql: np.ndarray
+    coverage: np.ndarray
+    width_z: np.ndarray
+    interval_score: np.ndarray
     mae: np.ndarray
     mse: np.ndarray
+    width: np.ndarray
     mase: np.ndarray
     msse: np.ndarray
 
 
-def in_sample_naive(z: Float[np.ndarray, "rows columns"], season: int) -> tuple[np.ndarray, np.ndarray]:
+def in_sample_naive(values: Float[np.ndarray, "rows columns"], season: int) -> tuple[np.ndarray, np.ndarray]:
     """Return mean absolute and root mean squared change over a season in training rows; NaN where there is none."""
-    change = z[season:] - z[:-season]
+    change = values[season:] - values[:-season]
     seen = ~np.isnan(change)
     count = np.where(seen.any(axis=0), seen.sum(axis=0), np.nan)
     squared = np.nansum(change.astype(np.float64) ** 2, axis=0) / count
@@ -46,9 +82,67 @@ def in_sample_naive(z: Float[np.ndarray, "rows columns"], season: int) -> tuple[
     return np.where(absolute > 0, absolute, np.nan), np.where(squared > 0, np.sqrt(squared), np.nan)
 
 
-def score(errors: list[Errors], columns: tuple[str, ...]) -> FullScores:
+def losses(
+    answer: Answer,
+    actual: Float[np.ndarray, "origins horizon columns"],
+    spread: Float[np.ndarray, " columns"],
+    calibration: Calibration | None,
+) -> Losses:
+    """Measure answers against what came, NaN where not observed."""
+    seen = ~np.isnan(actual)
+    squared = _total(np.square((answer.point - actual) / spread), seen)
+    absolute = _total(np.abs(answer.median - actual) / spread, seen)
+    if calibration is None:
+        none = np.full(squared.shape, np.nan)
+        return Losses(seen.sum(axis=0), squared, absolute, none, none, none, none, none[None][:0])
+    low, high = (answer.quantiles[:, place] for place in calibration.central[JUDGED])
+    inside = [_held(actual, answer, ends, spread) for ends in calibration.central.values()]
+    return Losses(
+        cells=seen.sum(axis=0),
+        squared=squared,
+        absolute=absolute,
+        pinball=_total(_pinball(answer, actual, calibration) / spread, seen),
+        held=inside[list(calibration.central).index(JUDGED)],
+        width=_total((high - low) / spread, seen),
+        interval=_total(_interval_score(low, high, actual) / spread, seen),
+        inside=np.stack(inside),
+    )
+
+
+def _total(values: np.ndarray, seen: np.ndarray) -> Float[np.ndarray, "horizon columns"]:
+    return np.asarray(values.sum(axis=0, where=seen, dtype=np.float64))
+
+
+def _pinball(answer: Answer, actual: np.ndarray, calibration: Calibration) -> np.ndarray:
+    """Mean over the deciles q of max(q e, (q - 1) e), e = actual - quantile."""
+    mean = np.zeros(actual.shape)
+    for place, decile in zip(calibration.deciles, DECILES, strict=True):
+        error = actual - answer.quantiles[:, place]
+        mean += np.maximum(decile / WHOLE * error, (decile / WHOLE - 1) * error) / len(DECILES)
+    return mean
+
+
+def _interval_score(low: np.ndarray, high: np.ndarray, actual: np.ndarray) -> np.ndarray:
+    """Width, and 2 / alpha times the distance of what came from an interval that did not hold it."""
+    penalty = 2 / (1 - JUDGED / 100)
+    outside = np.maximum(low - actual, 0.0) + np.maximum(actual - high, 0.0)
+    return np.asarray(high - low + penalty * outside)
+
+
+def _held(actual: np.ndarray, answer: Answer, ends: tuple[int, int], spread: np.ndarray) -> np.ndarray:
+    low, high = (answer.quantiles[:, place] for place in ends)
+    slack = ROUNDING * (np.abs(actual) + spread)
+    return np.asarray(((low - slack <= actual) & (actual <= high + slack)).sum(axis=0, dtype=np.float64))
+
+
+def added(parts: Sequence[Losses]) -> Losses:
+    """Return the losses of several stretches of origins together."""
+    return Losses(*(np.sum(column, axis=0) for column in zip(*parts, strict=True)))
+
+
+def score(parts: Sequence[tuple[Losses, Yardstick]], columns: tuple[str, ...]) -> FullScores:
     """Score all series together: every observed cell weighs the same in its column; z errors over all cells."""
-    sums = _sums(errors)
+    sums = _sums(parts)
     steps = tuple(
         StepScores(step=step + 1, **_scores(Sums(*(part[[step]] for part in sums)))) for step in range(len(sums.cells))
     )
@@ -58,28 +152,27 @@ def score(errors: list[Errors], columns: tuple[str, ...]) -> FullScores:
     return FullScores(by_step=steps, by_column=by_column, **_scores(sums))
 
 
-def _sums(errors: list[Errors]) -> Sums:
-    totals = [_totals(one) for one in errors]
-    cells = sum(total[0] for total in totals)
+def _sums(parts: Sequence[tuple[Losses, Yardstick]]) -> Sums:
+    cells = np.sum([one.cells for one, _ in parts], axis=0)
+    in_z = [np.sum([one[i] for one, _ in parts], axis=0) for i in range(1, 7)]
+    in_units = [
+        np.sum([one.absolute * by.spread for one, by in parts], axis=0),
+        np.sum([one.squared * by.spread**2 for one, by in parts], axis=0),
+        np.sum([one.width * by.spread for one, by in parts], axis=0),
+    ]
+    relative = [
+        _relative([(one.cells, one.absolute * by.spread / by.naive_mae) for one, by in parts]),
+        _relative([(one.cells, one.squared * (by.spread / by.naive_rmse) ** 2) for one, by in parts]),
+    ]
     with np.errstate(invalid="ignore", divide="ignore"):
-        means = [np.sum([np.nan_to_num(total[i]) for total in totals], axis=0) / cells for i in range(1, 5)]
-        relative = [_relative(totals, i) for i in (5, 6)]
-    return Sums(np.asarray(cells), *means, *relative)
+        return Sums(cells, *(sums / cells for sums in in_z + in_units), *relative)
 
 
-def _totals(one: Errors) -> tuple[np.ndarray, ...]:
-    seen = ~np.isnan(one.point)
-    squared = np.where(seen, one.point.astype(np.float64), 0.0) ** 2
-    absolute = np.abs(np.where(seen, one.median.astype(np.float64), 0.0))
-    s, a = squared.sum(axis=0), absolute.sum(axis=0)
-    return seen.sum(axis=0), s, a, a * one.std, s * one.std**2, a / one.naive_mae, s / one.naive_rmse**2
-
-
-def _relative(totals: list[tuple[np.ndarray, ...]], i: int) -> np.ndarray:
+def _relative(parts: Sequence[tuple[np.ndarray, np.ndarray]]) -> np.ndarray:
     """Average over the series whose naive error is known (it is not where a training part never moves)."""
-    known = [~np.isnan(total[i]) for total in totals]
-    cells = np.sum([np.where(k, total[0], 0) for k, total in zip(known, totals, strict=True)], axis=0)
-    return np.asarray(np.sum([np.nan_to_num(total[i]) for total in totals], axis=0) / cells)
+    cells = np.sum([np.where(np.isnan(sums), 0, cells) for cells, sums in parts], axis=0)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.asarray(np.sum([np.nan_to_num(sums) for _, sums in parts], axis=0) / cells)
 
 
 def _scores(sums: Sums) -> dict[str, Any]:
@@ -87,17 +180,16 @@ def _scores(sums: Sums) -> dict[str, Any]:
     cells = sums.cells
     return {
         "cells": int(cells.sum()),
-        "mse_z": _mean(sums.mse_z, cells),
-        "mae_z": _mean(sums.mae_z, cells),
-        "mae": _column_mean(sums.mae, cells),
+        **{name: _mean(getattr(sums, name), cells) for name in ("mse_z", "mae_z", "mql", "coverage")},
+        **{name: _mean(getattr(sums, name), cells) for name in ("width_z", "interval_score")},
+        **{name: _column_mean(getattr(sums, name), cells) for name in ("mae", "width", "mase")},
         "rmse": _column_mean(sums.mse, cells, root=True),
-        "mase": _column_mean(sums.mase, cells),
         "rmsse": _column_mean(sums.msse, cells, root=True),
     }
 
 
 def _mean(means: np.ndarray, cells: np.ndarray) -> float | None:
-    known = cells > 0
+    known = (cells > 0) & ~np.isnan(means)
     if not known.any():
         return None
     return float(np.average(means[known], weights=cells[known]))

@@ -8,71 +8,57 @@ anchored on a window, so that a window, a stream and an unroll over all of histo
 
 from __future__ import annotations
 
-import math
-from typing import NamedTuple
+from collections.abc import Callable, Iterable
+from functools import partial
+from typing import Any, NamedTuple
 
-import msgspec
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from torch import Tensor, nn
 
-from forecasting.cells import CellState, FusedCell
-from forecasting.linear import LinearRoad
+from forecasting.cells import CellState
+from forecasting.filling import Filled, Past, fill, nothing, past_after
+from forecasting.linear import LinearRoad, RoadShape
+from forecasting.members import OUTPUTS, Architecture, Member, Seen, Static
 
-LONGEST_ABSENCE = 1000.0
-"""Rows after which "not seen for a long time" grows no more; also the value before a column was ever seen."""
+Each = Callable[..., Iterable[Any]]
+"""A `map`: of a function over the items of several lists, in their order."""
 
-
-class Architecture(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything needed to build a forecaster without its weights. Lengths in rows, widths in numbers."""
-
-    cell: str
-    columns: int
-    calendar: int
-    horizon: int
-    lags: int
-    hidden: int
-    layers: int
-    dropout: float
-    members: int
-
-    @property
-    def features(self) -> int:
-        """Width of a row as the cells see it: level, change, mask and absence of each column, and the calendar."""
-        return 4 * self.columns + self.calendar
+LARGEST_STRETCH = 3.0
+"""How far a member may stretch or shrink the scale: by a factor of e to this."""
 
 
 class Rows(NamedTuple):
-    """Observations of a batch of series, oldest first; NaN is a missing cell."""
+    """Observations of a batch of series, oldest first; NaN is a missing cell.
 
-    values: Float[Tensor, "batch time column"]
+    `values` are targets and past covariates. `known` are the covariates known in advance, of these rows and of the
+    `horizon` rows after them.
+    """
+
+    values: Float[Tensor, "batch time seen"]
     calendar: Float[Tensor, "batch time feature"]
+    known: Float[Tensor, "batch reach known"]
+
+    def part(self, start: int, stop: int) -> Rows:
+        """Return rows [start, stop), with what is known of the steps after them."""
+        ahead = self.known.shape[1] - self.values.shape[1]
+        return Rows(self.values[:, start:stop], self.calendar[:, start:stop], self.known[:, start : stop + ahead])
 
 
 class State(NamedTuple):
     """All that a forecaster carries from one row to the next."""
 
-    level: Float[Tensor, "batch column"]
-    seen: Bool[Tensor, "batch column"]
-    absence: Float[Tensor, "batch column"]
-    changes: Float[Tensor, "batch lag column"]
+    past: Past
+    static: Static
     cells: tuple[CellState, ...]
 
 
 class Forecast(NamedTuple):
-    """Point (mean) and median of the next `horizon` rows, made at each position in time."""
+    """Point (mean), median and scale (mean size of the median's error) of the next `horizon` rows, at each position."""
 
-    point: Float[Tensor, "*position horizon column"]
-    median: Float[Tensor, "*position horizon column"]
-
-
-class Filled(NamedTuple):
-    """Rows without holes: each missing cell holds the last value seen (0 before the first)."""
-
-    level: Float[Tensor, "batch time column"]
-    observed: Bool[Tensor, "batch time column"]
-    absence: Float[Tensor, "batch time column"]
-    changes: Float[Tensor, "batch past column"]
+    point: Float[Tensor, "*position horizon target"]
+    median: Float[Tensor, "*position horizon target"]
+    scale: Float[Tensor, "*position horizon target"]
 
 
 class Forecaster(nn.Module):
@@ -80,135 +66,116 @@ class Forecaster(nn.Module):
 
     share: Tensor
     spread: Tensor
+    noise: Tensor
 
     def __init__(self, architecture: Architecture) -> None:
         """Build with random cells, heads at zero and the linear road at zero: that forecasts persistence."""
         super().__init__()
         a = architecture
         self.architecture = a
-        self.linear = LinearRoad(a.columns, a.horizon, a.lags, a.calendar)
-        cells = [FusedCell(a.cell, a.features, a.hidden, a.layers, a.dropout) for _ in range(a.members)]
-        self.cells = nn.ModuleList(cells)
-        self.heads = nn.ModuleList(_zero_head(a.hidden, 2 * a.horizon * a.columns) for _ in range(a.members))
-        self.dropout = nn.Dropout(a.dropout)
+        self.linear = LinearRoad(RoadShape(a.horizon, a.targets, a.seen, a.lags, a.calendar, a.known))
+        self.members = nn.ModuleList(Member(a) for _ in range(a.members))
+        outputs = (a.horizon, a.targets)
         # How much of what the linear road adds the point (all of it) and the median take: a road fitted to squares is
         # no good median of a column that mostly stays as it is.
-        self.register_buffer("share", torch.ones(2, a.horizon, a.columns))
-        # Members speak in units of what the linear road leaves, so that all columns learn at one pace; after training
-        # also scaled by how far each correction is trusted (see `validation`).
-        self.register_buffer("spread", torch.ones(2, a.horizon, a.columns))
+        self.register_buffer("share", torch.ones(2, *outputs))
+        # Members speak of point and median in units of what the linear road leaves, so that all columns learn at one
+        # pace; after training also scaled by how far each correction is trusted (see `validation`).
+        self.register_buffer("spread", torch.ones(OUTPUTS, *outputs))
+        self.register_buffer("noise", torch.zeros(outputs))  # logarithm of the scale before any correction
 
-    def initial_state(self, batch: int) -> State:
-        """Return the state before any row was seen."""
-        a, like = self.architecture, self.spread
-        zeros = torch.zeros(batch, a.columns, device=like.device)
+    def initial_state(self, batch: int, static: Static | None = None) -> State:
+        """Return the state before any row was seen, of series with these static covariates (default: unknown)."""
+        a, device = self.architecture, self.spread.device
+        unknown = Static(
+            torch.zeros(batch, a.statics, device=device),
+            torch.zeros(batch, len(a.categories), dtype=torch.int64, device=device),
+        )
         return State(
-            level=zeros,
-            seen=torch.zeros_like(zeros, dtype=torch.bool),
-            absence=torch.full_like(zeros, LONGEST_ABSENCE),
-            changes=torch.zeros(batch, a.lags - 1, a.columns, device=like.device),
-            cells=tuple(cell.initial_state(batch) for cell in self._cells()),
+            past=nothing(batch, a.seen, a.lags, device),
+            static=unknown if static is None else static,
+            cells=tuple(member.initial_state(batch) for member in self._members()),
         )
 
-    def primed_state(self, values: Float[Tensor, "batch time column"]) -> State:
+    def primed_state(self, values: Float[Tensor, "batch time seen"], static: Static | None = None) -> State:
         """Return the state behind rows that the linear road remembers and the cells do not."""
-        state = self.initial_state(len(values))
-        return _after(fill(values, state), state, state.cells)
+        state = self.initial_state(len(values), static)
+        return state._replace(past=past_after(fill(values, state.past), state.past))
 
     def step(
-        self, row: Float[Tensor, "batch column"], calendar: Float[Tensor, "batch feature"], state: State
+        self,
+        row: Float[Tensor, "batch seen"],
+        calendar: Float[Tensor, "batch feature"],
+        known: Float[Tensor, "batch reach known"],
+        state: State,
     ) -> tuple[Forecast, State]:
-        """Take one row and forecast what follows it."""
-        forecast, state = self.unroll(Rows(row[:, None], calendar[:, None]), state)
-        return Forecast(forecast.point[:, 0], forecast.median[:, 0]), state
+        """Take one row, with the known covariates of it and of the steps to come, and forecast what follows it."""
+        forecast, state = self.unroll(Rows(row[:, None], calendar[:, None], known), state)
+        return Forecast(*(part[:, 0] for part in forecast)), state
 
     def unroll(self, rows: Rows, state: State) -> tuple[Forecast, State]:
         """Take many rows and forecast at every one of them; the same as as many steps."""
         members, state = self.unroll_members(rows, state)
-        mean = members[0] if len(members) == 1 else torch.stack(members).mean(dim=0)
-        return Forecast(*mean.unbind(dim=2)), state
+        return _averaged(members), state
 
     def forecast_last(self, rows: Rows, state: State) -> tuple[Forecast, State]:
         """Take many rows and forecast at the last of them only."""
-        members, state = self.unroll_members(rows, state, last=True)
-        mean = members[0] if len(members) == 1 else torch.stack(members).mean(dim=0)
-        return Forecast(*mean[:, 0].unbind(dim=1)), state
+        newest = range(rows.values.shape[1] - 1, rows.values.shape[1])
+        members, state = self.unroll_members(rows, state, newest)
+        return Forecast(*(part[:, 0] for part in _averaged(members))), state
 
-    def unroll_members(self, rows: Rows, state: State, *, last: bool = False) -> tuple[list[Tensor], State]:
-        """Return each member's own (point, median), of shape (batch, time, 2, horizon, column)."""
-        filled = fill(rows.values, state)
-        inputs = torch.cat([self._inputs(filled), rows.calendar], dim=-1)
-        outputs, cells = zip(
-            *(cell.unroll(inputs, before) for cell, before in zip(self._cells(), state.cells, strict=True)),
-            strict=True,
-        )
-        position = slice(-1, None) if last else slice(None)
-        base = self._base(filled, rows.calendar, position)
-        members = [
-            base + self._correction(head, output[:, position]) for head, output in zip(self.heads, outputs, strict=True)
-        ]
-        return members, _after(filled, state, cells)
+    def unroll_members(
+        self, rows: Rows, state: State, positions: range | None = None, each: Each = map
+    ) -> tuple[list[Tensor], State]:
+        """Return each member's own point, median and log scale at some positions (default: all) and the state after.
 
-    def _cells(self) -> list[FusedCell]:
-        return list(self.cells)  # type: ignore[arg-type]
+        Each is of shape (batch, position, 3, horizon, target). `each` may run the members side by side, as the `map` of
+        a thread pool does: the answer is the same.
+        """
+        positions = range(rows.values.shape[1]) if positions is None else positions
+        filled = fill(rows.values, state.past)
+        known = rows.known.nan_to_num(0.0)
+        base = self._base(filled, rows.calendar, known, positions)
+        seen, members = Seen(filled, self._shared(rows, known), state.static), self._members()
+        kept = [member.kept(len(known)) for member in members]
+        said, cells = zip(*each(partial(_said_by, seen, positions), members, state.cells, kept), strict=True)
+        made = [base + self._limited(correction) for correction in said]
+        return made, State(past_after(filled, state.past), state.static, tuple(cells))
 
-    def _inputs(self, filled: Filled) -> Float[Tensor, "batch time feature"]:
-        time = filled.level.shape[1]
-        absence = torch.log1p(filled.absence) / math.log1p(LONGEST_ABSENCE)
-        return torch.cat([filled.level, filled.changes[:, -time:], filled.observed.float(), absence], dim=-1)
+    def _members(self) -> list[Member]:
+        return list(self.members)  # type: ignore[arg-type]
 
-    def _base(self, filled: Filled, calendar: Tensor, position: slice) -> Float[Tensor, "batch time 2 horizon column"]:
-        changes = filled.changes[:, -self.architecture.lags :] if position.start == -1 else filled.changes
-        level = filled.level[:, position]
-        added: Tensor = self.linear(changes, level, calendar[:, position])
-        return level[:, :, None, None] + self.share * added[:, :, None]
+    def _shared(self, rows: Rows, known: Tensor) -> Float[Tensor, "batch reach feature"]:
+        """Return what all columns see: the calendar; known covariates and their masks, also of the rows to come."""
+        if not self.architecture.known:
+            return rows.calendar
+        after = known.shape[1] - rows.calendar.shape[1]
+        calendar = torch.nn.functional.pad(rows.calendar, (0, 0, 0, after))
+        return torch.cat([calendar, known, (~rows.known.isnan()).float()], dim=-1)
 
-    def _correction(self, head: nn.Module, output: Tensor) -> Float[Tensor, "batch time 2 horizon column"]:
-        raw: Tensor = head(self.dropout(output))
-        return raw.reshape(*raw.shape[:2], *self.spread.shape) * self.spread
+    def _base(
+        self, filled: Filled, calendar: Tensor, known: Tensor, positions: range
+    ) -> Float[Tensor, "batch position 3 horizon target"]:
+        level = filled.level[:, positions.start : positions.stop : positions.step]
+        added: Tensor = self.linear(filled.changes, filled.level, calendar, known, positions)
+        said = level[:, :, None, None, : self.architecture.targets] + self.share * added[:, :, None]
+        noise = self.noise.expand(*said.shape[:2], 1, *self.noise.shape)
+        return torch.cat([said, noise], dim=2)
 
-
-def fill(values: Float[Tensor, "batch time column"], state: State) -> Filled:
-    """Carry the last seen value of each column forward, and say since when; a change is 0 until both values are known.
-
-    Vectorised over time: the running maximum of the positions of observed cells is the position of the last one.
-    """
-    known = torch.cat([state.level[:, None], values], dim=1)  # row 0 is the one before
-    observed = ~torch.isnan(known)
-    position = torch.arange(known.shape[1], device=values.device)[None, :, None]
-    source = torch.where(observed, position, 0).cummax(dim=1).values
-    level = known.gather(1, source)
-    seen = source > 0
-    waited = torch.where(seen, position - source, state.absence[:, None] + position)
-    changes = torch.where(seen[:, :-1] | state.seen[:, None], level.diff(dim=1), 0.0)
-    return Filled(
-        level=level[:, 1:],
-        observed=observed[:, 1:],
-        absence=waited[:, 1:].clamp(max=LONGEST_ABSENCE),
-        changes=torch.cat([state.changes, changes], dim=1),
-    )
+    def _limited(self, correction: Tensor) -> Tensor:
+        """Scale the corrections to their units; the one of the scale stays within its limits."""
+        said, stretch = correction.split_with_sizes([OUTPUTS - 1, 1], dim=2)
+        return torch.cat([said, stretch.clamp(-LARGEST_STRETCH, LARGEST_STRETCH)], dim=2) * self.spread
 
 
-def fill_alone(values: Float[Tensor, "time column"], lags: int = 1) -> Filled:
-    """`fill` one series from its first row, without a network."""
-    nothing = torch.zeros(1, values.shape[1])
-    changes = torch.zeros(1, lags - 1, values.shape[1])
-    return fill(values[None], State(nothing, nothing.bool(), nothing + LONGEST_ABSENCE, changes, ()))
+def _said_by(
+    seen: Seen, positions: range, member: Member, before: CellState, kept: Tensor | None
+) -> tuple[Tensor, CellState]:
+    made: tuple[Tensor, CellState] = member(seen, before, kept, positions)
+    return made
 
 
-def _after(filled: Filled, state: State, cells: tuple[CellState, ...]) -> State:
-    kept = filled.changes[:, filled.changes.shape[1] - state.changes.shape[1] :]
-    return State(
-        level=filled.level[:, -1],
-        seen=state.seen | filled.observed.any(dim=1),
-        absence=filled.absence[:, -1],
-        changes=kept,
-        cells=cells,
-    )
-
-
-def _zero_head(features: int, outputs: int) -> nn.Linear:
-    head = nn.Linear(features, outputs)
-    nn.init.zeros_(head.weight)
-    nn.init.zeros_(head.bias)
-    return head
+def _averaged(members: list[Tensor]) -> Forecast:
+    mean = members[0] if len(members) == 1 else torch.stack(members).mean(dim=0)
+    point, median, log_scale = mean.unbind(dim=2)
+    return Forecast(point, median, log_scale.exp())

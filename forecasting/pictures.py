@@ -7,14 +7,15 @@ can tell apart; where there are more columns than a page has room for, the title
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from forecasting.conformal import JUDGED
 from forecasting.scores import FullScores, Scorecard, Scores
 
 if TYPE_CHECKING:
@@ -25,9 +26,12 @@ if TYPE_CHECKING:
 
 INK, GREY, BLUE, VERMILION = "#333333", "#AAAAAA", "#0072B2", "#D55E00"
 BASELINES = (GREY, "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#F0E442")
+LINES = (BLUE, VERMILION, "#009E73", "#E69F00", "#CC79A7", "#56B4E9")
+DASHES = ("-", "--")
 
 WIDTH = 10.0
 MOST_COLUMNS = 12
+MOST_ABREAST = 8
 NEWEST = 168
 LAGS = 48
 BINS = 60
@@ -36,12 +40,17 @@ CONFIDENCE = 1.96
 
 
 class Trace(NamedTuple):
-    """Next-step forecasts of one series and what came, in the units of the data; a row per target time, NaN missing."""
+    """Forecasts of one series and what came, in the units of the data; a row per target time, NaN missing.
+
+    `low` and `high` are the ends of the 90 % interval, NaN where there is none.
+    """
 
     times: pd.DatetimeIndex
     actual: Float[np.ndarray, "rows columns"]
     point: Float[np.ndarray, "rows columns"]
     median: Float[np.ndarray, "rows columns"]
+    low: Float[np.ndarray, "rows columns"]
+    high: Float[np.ndarray, "rows columns"]
 
 
 def forecast_figure(
@@ -51,8 +60,12 @@ def forecast_figure(
     shown = columns[:MOST_COLUMNS]
     figure, panels = _stacked(len(shown), 1, 1.7)
     times = trace.times[-newest:].tz_convert("UTC").tz_localize(None).to_numpy()
-    actual, point, median = (part[-newest:] for part in (trace.actual, trace.point, trace.median))
+    actual, point, median, low, high = (part[-newest:] for part in trace[1:])
     for c, (name, panel) in enumerate(zip(shown, panels, strict=True)):
+        if np.isfinite(low[:, c]).any():
+            panel.fill_between(
+                times, low[:, c], high[:, c], color=BLUE, alpha=0.18, linewidth=0, label=f"{JUDGED} % interval"
+            )
         panel.plot(times, actual[:, c], color=GREY, linewidth=2.4, marker=".", markersize=4, label="actual")
         panel.plot(times, point[:, c], color=BLUE, linewidth=1.2, label="point forecast")
         panel.plot(times, median[:, c], color=VERMILION, linewidth=1.2, linestyle=(0, (3, 4)), label="median forecast")
@@ -82,6 +95,36 @@ def error_by_step_figure(scorecard: Scorecard) -> Figure:
         panel.set_ylim(bottom=0)
     title = f"Error in the backtest, {scorecard.start[:10]} to {scorecard.end[:10]}, {scorecard.origins:,} origins"
     return _finished(figure, panels[:1], f"{title}{_of(shown, columns)}")
+
+
+def calibration_figure(
+    cells: Int[np.ndarray, "steps columns"], inside: Mapping[int, np.ndarray], columns: Sequence[str]
+) -> Figure:
+    """Draw how many of the observed cells each interval held: nominal against observed by column, and 90 % by step.
+
+    `inside` counts those (steps, columns) that the interval of each level, in percent, held.
+    """
+    shown = columns[:MOST_COLUMNS]
+    figure = Figure(figsize=(WIDTH, 5.2), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    levels = sorted(inside)
+    left.plot([0, 100], [0, 100], color=GREY, linewidth=3, label="as promised")
+    observed = {level: _percent(inside[level].sum(axis=0), cells.sum(axis=0)) for level in levels}
+    for c, name in enumerate(shown):
+        style = {"color": LINES[c % len(LINES)], "linestyle": DASHES[c // len(LINES)]}
+        left.plot(levels, [observed[level][c] for level in levels], marker=".", linewidth=1.2, label=name, **style)
+        if JUDGED in inside:
+            _draw_coverage(right, _percent(inside[JUDGED][:, c], cells[:, c]), style)
+    left.set(xlabel="level of the interval (%)", ylabel="what came was inside (%)", xlim=(0, 100), ylim=(0, 100))
+    right.axhline(JUDGED, color=GREY, linewidth=3, zorder=0)
+    right.set(
+        xlabel="steps ahead",
+        ylabel=f"inside the {JUDGED} % interval (%)",
+        xlim=(0.5, len(cells) + 0.5),
+        ylim=(None, 101),
+    )
+    right.xaxis.set_major_locator(MaxNLocator(integer=True))
+    return _finished(figure, [left], f"Intervals in the backtest{_of(shown, columns)}")
 
 
 def residual_figure(
@@ -145,6 +188,14 @@ def _cards(scorecard: Scorecard) -> dict[str, tuple[FullScores, str]]:
     return {"model": (scorecard.model, BLUE), **others}
 
 
+def _percent(inside: np.ndarray, cells: np.ndarray) -> np.ndarray:
+    return np.asarray(np.divide(100.0 * inside, cells, where=cells > 0, out=np.full(cells.shape, np.nan)))
+
+
+def _draw_coverage(panel: Axes, observed: np.ndarray, style: Mapping[str, Any]) -> None:
+    panel.plot(np.arange(1, len(observed) + 1), observed, marker=".", linewidth=1.2, **style)
+
+
 def _draw_steps(panel: Axes, cards: Mapping[str, tuple[FullScores, str]], error: Callable[[Scores], float]) -> None:
     for name, (card, colour) in cards.items():
         steps = [one.step for one in card.by_step]
@@ -194,7 +245,7 @@ def _finished(figure: Figure, labelled: Iterable[Axes], title: str) -> Figure:
     figure.suptitle(title)
     for panel in labelled:
         handles, names = panel.get_legend_handles_labels()
-        figure.legend(handles, names, loc="outside lower center", ncols=len(names), frameon=False)
+        figure.legend(handles, names, loc="outside lower center", ncols=min(len(names), MOST_ABREAST), frameon=False)
     for panel in figure.axes:
         panel.spines[["top", "right"]].set_visible(False)
     return figure

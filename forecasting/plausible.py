@@ -18,6 +18,7 @@ from forecasting.report import Finding, counted
 from forecasting.series import Series, rfc3339
 
 if TYPE_CHECKING:
+    from forecasting.columns import Columns
     from forecasting.series import Panel, Split
 
 _FEWEST = 20
@@ -73,17 +74,28 @@ def screen(
 
 
 def screen_panel(panel: Panel, split: Split) -> tuple[Panel, tuple[Finding, ...]]:
-    """Screen each series by the limits of its own training rows; a finding for each column of it that was touched."""
+    """Screen each series by the limits of its own training rows; a finding for each column of it that was touched.
+
+    Known covariates are left as they are: a rare event is what they are there for.
+    """
     series, findings = [], []
     for one, train in zip(panel, split.train(panel), strict=True):
-        lower, upper = learn_limits(train.values)
-        clean = Series(one.id, one.index, screen(one.values, lower, upper))
-        for place, column in enumerate(panel.columns):
+        lower, upper = _limits(train.values, panel.columns)
+        clean = replace(one, values=screen(one.values, lower, upper))
+        for place, column in enumerate(panel.columns.row):
             outside = np.isnan(clean.values[:, place]) & ~np.isnan(one.values[:, place])
             if outside.any():
                 findings.append(_finding(one, (column, place), outside, f"[{lower[place]:.6g}, {upper[place]:.6g}]"))
         series.append(clean)
     return replace(panel, series=tuple(series)), tuple(findings)
+
+
+def _limits(
+    values: Float[np.ndarray, "rows columns"], columns: Columns
+) -> tuple[Float[np.ndarray, " columns"], Float[np.ndarray, " columns"]]:
+    lower, upper = learn_limits(values[:, : columns.seen])
+    none = np.full(len(columns.known), np.inf, dtype=np.float32)
+    return np.append(lower, -none), np.append(upper, none)
 
 
 def _finding(one: Series, column: tuple[str, int], outside: Bool[np.ndarray, " rows"], limits: str) -> Finding:

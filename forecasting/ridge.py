@@ -1,7 +1,13 @@
-"""The closed-form fit of the linear road: which lags, whose lags and how much ridge, chosen on validation rows.
+"""The closed-form fit of the linear road: which regressors and how much ridge, judged on rolling origins.
 
-Regressors of a row are the changes of the last `lags` rows, the level, the calendar and a constant, scaled to unit
-power so that one ridge strength means the same for all. Targets are what the next rows add to the last value.
+Training and validation rows are cut into `BLOCKS` blocks; each but the first is forecast by the road of those before
+it. That sees more seasons than the validation rows alone, which are often of another season than what comes (lab log).
+Candidates that are nearly as good as the best one are averaged: which is best changes with the season, and a mean of
+roads is a road.
+
+The road is then solved on training rows alone, so that validation rows are new to it, and at last on all of them
+(`refitted`). Regressors (`regressors`) are scaled to unit power, so that one ridge strength means the same for all. One
+choice is made for all targets: one for each follows chance (lab log).
 """
 
 from __future__ import annotations
@@ -12,182 +18,227 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from jaxtyping import Float
+from threadpoolctl import threadpool_limits
 
-from forecasting.linear import LinearRoad
-from forecasting.network import fill_alone
-from forecasting.scaled import Part, ScaledSeries, origins, targets
+from forecasting.filling import fill_alone
+from forecasting.linear import LinearRoad, RoadShape
+from forecasting.regressors import (
+    MOST_ROWS,
+    Candidate,
+    History,
+    Moments,
+    Question,
+    history_of,
+    moments_of,
+    on_changes,
+)
+from forecasting.scaled import Part, ScaledSeries
 
-STRENGTHS = (1e-4, 1e-3, 1e-2, 3e-2, 1e-1, 3e-1)
-MOST_MOMENTS = 25_000_000  # numbers in the Gram matrices of one column, one a step: 200 MB
-MOST_ROWS = 200_000
-CHUNK = 4_096
+STRENGTHS = (1e-5, 1e-4, 1e-3, 1e-2, 3e-2, 1e-1, 3e-1, 1.0)
+BLOCKS = 4
+NEARLY = 1.05  # times the least error: so good is good enough to be averaged
+MOST_AVERAGED = 6
+MOST_MOMENTS = 5_000_000  # numbers in the Gram matrices of one column, one a step and block: 40 MB a block
 NEARBY = 3
-
-
-class Candidate(NamedTuple):
-    """A choice of regressors for each column.
-
-    `lags` changes of the column itself, `others` changes of every other column, and the level of the column itself or,
-    if `levels`, of all of them.
-    """
-
-    lags: int
-    others: int
-    levels: bool
+NOTHING = Candidate(0, 0, "none")
 
 
 class Choice(NamedTuple):
-    """A candidate with its best ridge strength and the mean squared error on validation rows, in z units."""
+    """A candidate with its best ridge strength and the mean squared error on blocks to come, in z units.
+
+    `questions` holds one for each target; none where the last value stays.
+    """
 
     candidate: Candidate
     strength: float
-    valid_mse_z: float
+    mse_z: float
+    questions: tuple[Question, ...] = ()
 
 
 class LinearFit(NamedTuple):
-    """The road that did best on validation rows, and everything that was tried."""
+    """The road, everything that was tried, and what of it the road is the mean of."""
 
     road: LinearRoad
     tried: tuple[Choice, ...]
+    chosen: tuple[Choice, ...] = ()
 
-
-class History(NamedTuple):
-    """The newest rows of one series up to the end of validation, without holes."""
-
-    one: ScaledSeries
-    first: int
-    level: Float[np.ndarray, "rows columns"]
-    changes: Float[np.ndarray, "rows columns"]
-    calendar: Float[np.ndarray, "rows features"]
+    @property
+    def best(self) -> Choice:
+        """The candidate with the least error."""
+        return min(self.tried, key=lambda choice: choice.mse_z)
 
 
 Weights = Float[np.ndarray, "strength step regressor"]
 
 
-def fit_linear(panel: Sequence[ScaledSeries], horizon: int) -> LinearFit:
-    """Fit every candidate on training rows, keep the one with the least squared error on validation rows."""
-    histories = [_history(one, MOST_ROWS // len(panel)) for one in panel]
-    columns, features = histories[0].level.shape[1], histories[0].calendar.shape[1]
-    best: tuple[Choice, list[Weights]] | None = None
-    tried = []
-    for candidate in _candidates(panel[0].calendar.season, max(len(h.level) for h in histories), columns):
-        if candidate.lags > NEARBY and horizon * sum(_sizes(candidate, columns, features)) ** 2 > MOST_MOMENTS:
-            continue
-        weights = [_solve(histories, candidate, column, horizon) for column in range(columns)]
-        errors = np.sum([_squared_errors(histories, candidate, c, weights[c]) for c in range(columns)], axis=0)
-        at = int(np.argmin(errors[:-1]))
-        choice = Choice(candidate, STRENGTHS[at], float(errors[at] / max(errors[-1], 1)))
-        tried.append(choice)
-        if best is None or choice.valid_mse_z < best[0].valid_mse_z:
-            best = choice, [one[at] for one in weights]
-    assert best is not None  # noqa: S101 - there is always the first candidate
-    return LinearFit(_road(best[0].candidate, best[1], columns, features), tuple(tried))
+def fit_linear(panel: Sequence[ScaledSeries], horizon: int, mode: str = "auto") -> LinearFit:
+    """Try every candidate, and solve on training rows for the mean of those with the least squared error.
+
+    `mode` says whose past a target may be told by: `channel` its own (and past covariates), `all` everybody's, `auto`
+    whichever is better, `none` nobody's: a road that says nothing, so that the last value stays. That is a candidate
+    in any mode.
+    """
+    columns = panel[0].columns
+    shape = RoadShape(horizon, len(columns.targets), columns.seen, 1, panel[0].calendar.width, len(columns.known))
+    if mode == "none":
+        return LinearFit(LinearRoad(shape), ())
+    histories = [history_of(one, MOST_ROWS // len(panel), horizon) for one in panel]
+    with threadpool_limits(1):  # small products: more threads would wait for each other, and for other processes
+        tried = _tried(histories, horizon, mode)
+        chosen = _chosen(tried)
+        road = _averaged(shape, histories, chosen, [history.train for history in histories])
+    return LinearFit(road, tuple(tried), chosen)
 
 
-def _candidates(season: int, rows: int, columns: int) -> Iterator[Candidate]:
-    """Three lags, a season, four seasons, as far as the rows allow: alone, with other columns, with their levels."""
-    for lags in sorted({length for length in (NEARBY, season, 4 * season) if 1 < length <= max(rows // 10, NEARBY)}):
-        yield Candidate(lags, 0, levels=False)
-        if columns > 1:
-            yield Candidate(lags, NEARBY, levels=False)
-            yield Candidate(lags, NEARBY, levels=True)
+def refitted(found: LinearFit, panel: Sequence[ScaledSeries], horizon: int) -> LinearRoad:
+    """Solve for the chosen road again on training and validation rows together, newer by the length of the latter."""
+    if not any(choice.questions for choice in found.chosen):
+        return found.road
+    histories = [history_of(one, MOST_ROWS // len(panel), horizon) for one in panel]
+    with threadpool_limits(1):
+        return _averaged(found.road.shape, histories, found.chosen, [history.whole for history in histories])
 
 
-def _sizes(candidate: Candidate, columns: int, features: int) -> list[int]:
-    """Count the regressors of a row: changes of its own and of others, levels, calendar, constant."""
-    levels = columns if candidate.levels else 1
-    return [candidate.lags, candidate.others * (columns - 1), levels, features, 1]
+def _tried(histories: Sequence[History], horizon: int, mode: str) -> list[Choice]:
+    """Return every candidate with its error; the last value is one of them."""
+    tried: list[Choice] = []
+    for questions in _asked(histories, horizon, mode):
+        errors, still, cells = np.sum([_rolling(histories, question) for question in questions], axis=0)
+        means = errors / max(cells[0], 1)
+        if not tried:
+            tried.append(Choice(NOTHING, 0.0, float(still[0] / max(cells[0], 1))))
+        at = int(np.argmin(means))
+        tried.append(Choice(questions[0].candidate, STRENGTHS[at], float(means[at]), tuple(questions)))
+    return tried or [Choice(NOTHING, 0.0, np.inf)]
 
 
-def _history(one: ScaledSeries, most: int) -> History:
-    first = max(one.valid.start - most, 0)
-    filled = fill_alone(torch.from_numpy(one.z(first, one.valid.stop)))
-    return History(one, first, filled.level[0].numpy(), filled.changes[0].numpy(), one.features(first, one.valid.stop))
+def _chosen(tried: Sequence[Choice]) -> tuple[Choice, ...]:
+    """Return the last value where it is best, else the best roads."""
+    ranked = sorted(tried, key=lambda choice: choice.mse_z)
+    if not ranked[0].questions:
+        return (ranked[0],)
+    roads = [choice for choice in ranked if choice.questions][:MOST_AVERAGED]
+    return tuple(choice for choice in roads if choice.mse_z <= NEARLY * ranked[0].mse_z)
 
 
-def _equations(
-    history: History, candidate: Candidate, column: int, part: Part, horizon: int
-) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Yield regressors (rows, regressor) and targets (rows, step; NaN unobserved) of one column in chunks, float64."""
-    at = origins(part, horizon)
-    for low in range(max(at.start, history.first), at.stop, CHUNK):
-        rows = range(low, min(low + CHUNK, at.stop))
-        here = slice(rows.start - history.first, rows.stop - history.first)
-        level = history.level[here]
-        regressors = [
-            _lagged(history.changes[:, [column]], candidate.lags, here),
-            _lagged(np.delete(history.changes, column, axis=1), candidate.others, here),
-            level if candidate.levels else level[:, [column]],
-            history.calendar[here],
-            np.ones((len(rows), 1)),
-        ]
-        added = targets(history.one, rows, horizon)[:, :, column] - level[:, [column]]
-        yield np.concatenate(regressors, axis=1, dtype=np.float64), added.astype(np.float64)
+def _rolling(histories: Sequence[History], question: Question) -> Float[np.ndarray, "3 strength"]:
+    """Return squared errors on blocks to come for each strength, those of the last value, and the number of cells."""
+    parts = [[history.block(number, BLOCKS) for history in histories] for number in range(BLOCKS)]
+    before, *blocks = (moments_of(histories, question, part) for part in parts)
+    constant, found = _constant(histories, question), np.zeros((3, len(STRENGTHS)))
+    for block in blocks:
+        found[0] += _errors(block, _ridge(before, constant, STRENGTHS))
+        found[1:] += [[block.power.sum()], [block.cells.sum()]]
+        before = before.plus(block)
+    return found
 
 
-def _lagged(changes: np.ndarray, lags: int, here: slice) -> Float[np.ndarray, "here regressor"]:
-    """Changes of the last `lags` rows, oldest first, as a convolution kernel wants them; 0 before the first row."""
-    if not lags:
-        return np.zeros((here.stop - here.start, 0))
-    start = here.start - lags + 1
-    window = np.concatenate([np.zeros((max(-start, 0), changes.shape[1])), changes[max(start, 0) : here.stop]])
-    return np.lib.stride_tricks.sliding_window_view(window, lags, axis=0).reshape(here.stop - here.start, -1)
+def _errors(on: Moments, weights: Weights) -> Float[np.ndarray, " strength"]:
+    """Return the squared errors of some weights, from sums alone: |y|^2 - 2 w.xy + w.xx.w."""
+    crossed = np.einsum("psr,sr->p", weights, on.cross)
+    squared = ((weights @ on.shared) * weights).sum(axis=(1, 2))
+    if on.own.any():
+        squared += np.einsum("psr,srq,psq->p", weights, on.own, weights, optimize=True)
+    return np.asarray(on.power.sum() - 2 * crossed + squared)
 
 
-def _solve(histories: list[History], candidate: Candidate, column: int, horizon: int) -> Weights:
-    """Solve the normal equations; rows with the targets of all steps observed share one Gram matrix."""
-    size = sum(_sizes(candidate, histories[0].level.shape[1], histories[0].calendar.shape[1]))
-    shared, own = np.zeros((size, size)), np.zeros((horizon, size, size))
-    cross, count = np.zeros((horizon, size)), np.zeros(horizon)
-    for history in histories:
-        for regressors, added in _equations(history, candidate, column, history.one.train, horizon):
-            seen = ~np.isnan(added)
-            whole = seen.all(axis=1)
-            shared += regressors[whole].T @ regressors[whole]
-            for step in range(horizon if not whole.all() else 0):
-                broken = regressors[seen[:, step] & ~whole]
-                own[step] += broken.T @ broken
-            cross += np.where(seen, added, 0.0).T @ regressors
-            count += seen.sum(axis=0)
-    if not own.any():
-        return _ridge(shared, cross, count[0])
-    return np.concatenate([_ridge(shared + g, c[None], n) for g, c, n in zip(own, cross, count, strict=True)], axis=1)
+def _averaged(
+    shape: RoadShape, histories: Sequence[History], chosen: Sequence[Choice], parts: Sequence[Part]
+) -> LinearRoad:
+    """Solve for every choice on a part of each history, and return the mean of their roads."""
+    road = LinearRoad(shape._replace(lags=max(1, *(choice.candidate.lags for choice in chosen))))
+    for choice in chosen:
+        for question in choice.questions:
+            _lay(road, question, _solved(histories, question, choice.strength, parts) / len(chosen))
+    return road
 
 
-def _ridge(gram: np.ndarray, cross: np.ndarray, count: float) -> Weights:
+def _solved(
+    histories: Sequence[History], question: Question, strength: float, parts: Sequence[Part]
+) -> Float[np.ndarray, "step regressor"]:
+    """Return the weights that answer a question on a part of each history."""
+    on = moments_of(histories, question, parts)
+    return np.asarray(_ridge(on, _constant(histories, question), (strength,))[0])
+
+
+def _constant(histories: Sequence[History], question: Question) -> int:
+    """Return the place of the constant among the regressors."""
+    sizes = question.sizes(histories[0])
+    return sum(sizes[:-1]) - 1
+
+
+def _ridge(on: Moments, constant: int, strengths: Sequence[float]) -> Weights:
+    """Solve the normal equations; steps share one Gram matrix where the rows have the targets of all steps."""
+    if not on.own.any():
+        return _ridge_of(on.shared, on.cross, on.cells[0], constant, strengths)
+    each = zip(on.own, on.cross, on.cells, strict=True)
+    solved = [_ridge_of(on.shared + gram, cross[None], n, constant, strengths) for gram, cross, n in each]
+    return np.concatenate(solved, axis=1)
+
+
+def _ridge_of(gram: np.ndarray, cross: np.ndarray, count: float, constant: int, strengths: Sequence[float]) -> Weights:
     """Return the solutions for all strengths from one eigendecomposition; the constant is hardly held back."""
     count = max(count, 1.0)
-    scale = np.sqrt(np.diag(gram) / count)
+    scale = np.sqrt(np.diag(gram).clip(0) / count)
     scale[scale == 0] = 1.0
-    scale[-1] /= 30
+    scale[constant] /= 30
     values, vectors = np.linalg.eigh(gram / np.outer(scale, scale) / count)
     turned = vectors.T @ (cross / scale / count).T
-    return np.stack([(vectors @ (turned / (values.clip(0) + s)[:, None])).T / scale for s in STRENGTHS])
+    return np.stack([(vectors @ (turned / (values.clip(0) + s)[:, None])).T / scale for s in strengths])
 
 
-def _squared_errors(
-    histories: list[History], candidate: Candidate, column: int, weights: Weights
-) -> Float[np.ndarray, " strength_and_count"]:
-    """Sum the squared errors on validation rows for each strength; the last entry counts the cells."""
-    sums = np.zeros(len(STRENGTHS) + 1)
-    for history in histories:
-        for regressors, added in _equations(history, candidate, column, history.one.valid, weights.shape[1]):
-            sums[:-1] += [np.nansum((added - regressors @ one.T) ** 2) for one in weights]
-            sums[-1] += np.count_nonzero(~np.isnan(added))
-    return sums
+def _asked(histories: Sequence[History], horizon: int, mode: str) -> Iterator[list[Question]]:
+    """Yield for each candidate that is possible, and not too large, a question for each target."""
+    columns, season = histories[0].one.columns, histories[0].one.calendar.season
+    targets, rows = len(columns.targets), max(len(history.level) for history in histories)
+    for candidate in _candidates(season, rows):
+        questions = []
+        for target in range(targets):
+            others = [other for other in range(columns.seen) if other != target]
+            beside = [other for other in others if mode != "channel" or other >= targets] if candidate.others else []
+            questions.append(Question(target, beside, candidate, horizon))
+        size = max(sum(question.sizes(histories[0])) for question in questions)
+        idle = bool(candidate.others) and not questions[0].beside
+        small = candidate.lags <= NEARBY or horizon * size**2 <= MOST_MOMENTS
+        if small and not idle and (mode != "all" or candidate.others or columns.seen == 1):
+            yield questions
 
 
-def _road(candidate: Candidate, weights: list[np.ndarray], columns: int, features: int) -> LinearRoad:
-    """Lay the weights of each column, of shape (step, regressor), into a road; what is not used stays zero."""
-    road = LinearRoad(columns, len(weights[0]), candidate.lags, features)
-    sizes, recent = _sizes(candidate, columns, features), slice(candidate.lags - candidate.others, None)
-    for column, solved in enumerate(weights):
-        rest = [other for other in range(columns) if other != column]
-        outputs = slice(column, None, columns)
-        own, near, level, calendar, bias = torch.split(torch.from_numpy(solved.astype(np.float32)), sizes, dim=1)
-        road.changes[outputs, column] = own
-        road.changes[outputs, rest, recent] = near.reshape(len(near), len(rest), candidate.others)
-        road.level[outputs, slice(None) if candidate.levels else [column]] = level
-        road.calendar[outputs] = calendar
-        road.bias[outputs] = bias[:, 0]
-    return road
+def _candidates(season: int, rows: int) -> Iterator[Candidate]:
+    """Three lags, a season, four and seven of them, as far as the rows allow: alone, with other columns and levels."""
+    room = max(rows // 10, NEARBY)
+    for lags in sorted({length for length in (NEARBY, season, 4 * season, 7 * season) if NEARBY <= length <= room}):
+        yield Candidate(lags, 0, "own")
+        yield Candidate(lags, NEARBY, "own")
+        yield Candidate(lags, NEARBY, "all")
+
+
+def _lay(road: LinearRoad, question: Question, solved: Float[np.ndarray, "step regressor"]) -> None:
+    """Add the weights of a target to a road."""
+    target, beside, candidate, _ = question
+    shape, outputs = road.shape, slice(target, None, road.shape.targets)
+    levels, lags = question.levels, candidate.lags
+    sizes = [candidate.others * len(beside), len(levels), shape.calendar, shape.known, 1, shape.known]
+    own, rest = on_changes(solved[:, :lags]).astype(np.float32), solved[:, lags:].astype(np.float32)
+    near, level, calendar, now, bias, ahead = torch.split(torch.from_numpy(rest), sizes, 1)
+    road.changes[outputs, target, shape.lags - lags :] += torch.from_numpy(own)
+    for place, column in enumerate(beside):
+        recent = slice(shape.lags - candidate.others, None)
+        road.changes[outputs, column, recent] += near[:, place * candidate.others : (place + 1) * candidate.others]
+    for place, column in enumerate(levels):
+        road.level[outputs, column] += level[:, place]
+    road.calendar[outputs] += calendar
+    road.now[outputs] += now
+    road.bias[outputs] += bias[:, 0]
+    road.ahead[:, target] += ahead
+
+
+def say(road: LinearRoad, one: ScaledSeries, at: range, warm_up: int = 1_024) -> Float[np.ndarray, "_ step target"]:
+    """Return what a road alone forecasts from each origin, in z units."""
+    first = max(at.start - max(warm_up, road.shape.lags), 0)
+    filled = fill_alone(torch.from_numpy(one.z(first, at.stop)), road.shape.lags)
+    features = torch.from_numpy(one.features(first, at.stop))[None]
+    known = torch.from_numpy(np.nan_to_num(one.known(first, at.stop + road.shape.horizon)))[None]
+    added = road(filled.changes, filled.level, features, known)
+    said = filled.level[0, :, None, : road.shape.targets] + added[0]
+    return said[at.start - first :].numpy()  # type: ignore[no-any-return]

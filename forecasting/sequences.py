@@ -17,27 +17,32 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.utils.data import IterableDataset
 
+from forecasting.members import Static
 from forecasting.network import Rows
-from forecasting.scaled import ScaledSeries
+from forecasting.scaled import ScaledSeries, static_of
 
 SMALLEST = 4
+FORGOTTEN = 0.1
+"""Share of the sequences whose static covariates are taken as unknown, so that this is learnt too."""
 
 
 class Batch(NamedTuple):
-    """Sequences of burn_in + length rows, the `prior` rows before and the `horizon` rows after them.
+    """Sequences of burn_in + length rows, the `prior` rows before and the targets of the `horizon` rows after them.
 
     With those after, every position has its targets.
     """
 
-    prior: Float[Tensor, "batch lag column"]
+    prior: Float[Tensor, "batch lag seen"]
     rows: Rows
-    following: Float[Tensor, "batch horizon column"]
+    following: Float[Tensor, "batch horizon target"]
+    static: Static
 
-    def targets(self, burn_in: int) -> Float[Tensor, "batch time horizon column"]:
-        """Return the rows that come after each position behind the burn-in, as a view."""
-        values = torch.cat([self.rows.values, self.following], dim=1)
-        horizon = self.following.shape[1]
-        return values[:, burn_in + 1 :].unfold(1, horizon, 1).transpose(2, 3)
+    def targets(self, positions: range) -> Float[Tensor, "batch position horizon target"]:
+        """Return the targets that come after some positions, as a view."""
+        horizon, width = self.following.shape[1:]
+        values = torch.cat([self.rows.values[..., :width], self.following], dim=1)
+        following = values[:, 1:].unfold(1, horizon, 1).transpose(2, 3)
+        return following[:, positions.start : positions.stop : positions.step]
 
 
 class Shape(NamedTuple):
@@ -74,7 +79,8 @@ class Sequences(IterableDataset[Batch]):
         """Go through one epoch."""
         starts = self._passes()
         for _ in range(self.batches):
-            yield gather([next(starts) for _ in range(self.shape.batch)], self.shape)
+            batch = gather([next(starts) for _ in range(self.shape.batch)], self.shape)
+            yield batch._replace(static=_forgetting(batch.static, self.order))
 
     def _passes(self) -> Iterator[tuple[ScaledSeries, int]]:
         while True:
@@ -105,17 +111,37 @@ def fitting(shape: Shape, longest: int, rows: int) -> Shape:
 def gather(places: list[tuple[ScaledSeries, int]], shape: Shape) -> Batch:
     """Copy the rows of one batch out of the series, in z units; rows outside the training part are missing."""
     rows = shape.prior + shape.steps + shape.horizon
-    z = torch.from_numpy(np.stack([_stretch(one, start - shape.prior, rows) for one, start in places]))
+    z = _stacked([_stretch(one, start - shape.prior, rows) for one, start in places])
     calendar = places[0][0].calendar.features(np.stack([_times(one, start, shape.steps) for one, start in places]))
+    known = _stacked([_known(one, start, shape.steps + shape.horizon) for one, start in places])
     prior, values, following = z.split_with_sizes([shape.prior, shape.steps, shape.horizon], dim=1)
-    return Batch(prior, Rows(values, torch.from_numpy(calendar)), following)
+    targets = len(places[0][0].columns.targets)
+    static = static_of([one for one, _ in places])
+    return Batch(prior, Rows(values, torch.from_numpy(calendar), known), following[..., :targets], static)
 
 
-def _stretch(one: ScaledSeries, start: int, rows: int) -> Float[np.ndarray, "rows column"]:
+def _stacked(arrays: list[np.ndarray]) -> Tensor:
+    return torch.from_numpy(np.stack(arrays))
+
+
+def _forgetting(static: Static, order: np.random.Generator) -> Static:
+    if not (static.numbers.shape[1] or static.codes.shape[1]):
+        return static
+    kept = torch.from_numpy(order.random(len(static.codes)) >= FORGOTTEN)[:, None]
+    return Static(static.numbers * kept, static.codes * kept)
+
+
+def _stretch(one: ScaledSeries, start: int, rows: int) -> Float[np.ndarray, "rows seen"]:
     first, stop = max(start, 0), min(start + rows, one.train.stop)
-    stretch = np.full((rows, one.series.values.shape[1]), np.nan, dtype=np.float32)
+    stretch = np.full((rows, one.columns.seen), np.nan, dtype=np.float32)
     stretch[first - start : stop - start] = one.z(first, stop)
     return stretch
+
+
+def _known(one: ScaledSeries, start: int, rows: int) -> Float[np.ndarray, "rows known"]:
+    known = one.known(start, start + rows)
+    known[max(one.train.stop - start, 0) :] = np.nan
+    return known
 
 
 def _times(one: ScaledSeries, start: int, rows: int) -> Int[np.ndarray, " rows"]:

@@ -5,13 +5,15 @@ A wide file is a panel of one series. Nothing here copies rows: a part of a seri
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
+from forecasting.columns import Columns
 from forecasting.errors import DataError
 
 if TYPE_CHECKING:
@@ -27,12 +29,14 @@ _FEWEST = 3
 class Series:
     """One multivariate series on its grid.
 
-    `index` is a UTC DatetimeIndex without holes, `values` float32 of shape (rows, columns), NaN where not observed.
+    `index` is a UTC DatetimeIndex without holes, `values` float32 of shape (rows, columns), NaN where not observed;
+    `static` holds its static values by column, None where unknown.
     """
 
     id: str
     index: pd.DatetimeIndex
     values: Float[np.ndarray, "rows columns"]
+    static: Mapping[str, float | str | None] = field(default_factory=dict)
 
     def __len__(self) -> int:
         """Return the number of rows, missing ones included."""
@@ -42,14 +46,14 @@ class Series:
         """Return the rows with start <= time < end, as views; None leaves that side open."""
         low = 0 if start is None else int(self.index.searchsorted(start))
         high = len(self) if end is None else int(self.index.searchsorted(end))
-        return Series(self.id, self.index[low:high], self.values[low:high])
+        return Series(self.id, self.index[low:high], self.values[low:high], self.static)
 
 
 @dataclass(frozen=True)
 class Panel:
     """Series that share columns, frequency (a pandas alias) and time zone (for the calendar; times are UTC)."""
 
-    columns: tuple[str, ...]
+    columns: Columns
     freq: str
     timezone: str
     series: tuple[Series, ...]

@@ -11,13 +11,14 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from jaxtyping import Float
-from torch import Tensor
 
 from forecasting.network import Forecast, Forecaster, Rows
-from forecasting.scaled import ScaledSeries
+from forecasting.scaled import ScaledSeries, static_of
 
 WARM_UP = 1_024
 CHUNK = 512
+MOST_OUTPUTS = 10_000_000
+"""Numbers that a member says of a chunk, at most: 40 MB."""
 TOGETHER = 256
 
 
@@ -35,10 +36,11 @@ class Job(NamedTuple):
 
 
 class Told(NamedTuple):
-    """Forecasts of one series by origin, in z units."""
+    """Forecasts of one series by origin, in z units; see `network.Forecast`."""
 
-    point: Float[np.ndarray, "origins horizon columns"]
-    median: Float[np.ndarray, "origins horizon columns"]
+    point: Float[np.ndarray, "origins horizon targets"]
+    median: Float[np.ndarray, "origins horizon targets"]
+    scale: Float[np.ndarray, "origins horizon targets"]
 
 
 def stream(forecaster: Forecaster, jobs: Sequence[Job]) -> list[Told]:
@@ -56,29 +58,34 @@ def stream(forecaster: Forecaster, jobs: Sequence[Job]) -> list[Told]:
 @torch.no_grad()
 def _together(forecaster: Forecaster, jobs: list[Job]) -> list[Told]:
     """Unroll a batch of series of different lengths from their own first rows; what lies behind an end is not kept."""
-    state = forecaster.initial_state(len(jobs))
-    kept: list[list[Forecast]] = [[] for _ in jobs]
-    for low, rows in _chunks(jobs, forecaster.spread.device):
+    device = forecaster.spread.device
+    state = forecaster.initial_state(len(jobs), static_of([job.one for job in jobs], device))
+    empty = torch.zeros(0, *forecaster.noise.shape)
+    kept = [[Forecast(empty, empty, empty)] for _ in jobs]
+    size = int(np.clip(MOST_OUTPUTS // (len(jobs) * forecaster.spread.numel()), 1, CHUNK))
+    for low, rows in _chunks(jobs, size, forecaster.architecture.horizon, device):
         forecast, state = forecaster.unroll(rows, state)
-        point, median = forecast.point.cpu(), forecast.median.cpu()
+        made = Forecast(*(part.cpu() for part in forecast))
         for i, job in enumerate(jobs):
             here = _overlap(job, low, rows.values.shape[1])
-            kept[i].append(Forecast(point[i, here], median[i, here]))
-    empty = torch.zeros(0, *forecaster.spread.shape[1:])
-    return [Told(*(torch.cat([empty, *column]).numpy() for column in _columns(parts))) for parts in kept]
+            kept[i].append(Forecast(*(part[i, here] for part in made)))
+    return [Told(*(torch.cat(parts).numpy() for parts in zip(*each, strict=True))) for each in kept]
 
 
-def _columns(parts: list[Forecast]) -> tuple[list[Tensor], list[Tensor]]:
-    return [part.point for part in parts], [part.median for part in parts]
-
-
-def _chunks(jobs: list[Job], device: torch.device) -> Iterator[tuple[int, Rows]]:
+def _chunks(jobs: list[Job], chunk: int, horizon: int, device: torch.device) -> Iterator[tuple[int, Rows]]:
     longest = max(job.at.stop - job.first for job in jobs)
-    for low in range(0, longest, CHUNK):
-        size = min(CHUNK, longest - low)
+    for low in range(0, longest, chunk):
+        size = min(chunk, longest - low)
         values = [_padded(job.one.z(*_span(job, low, size)), size, np.nan) for job in jobs]
         features = [_padded(job.one.features(*_span(job, low, size)), size, 0.0) for job in jobs]
-        yield low, Rows(*(torch.from_numpy(np.stack(arrays)).to(device) for arrays in (values, features)))
+        known = [_known(job, low, size, horizon) for job in jobs]
+        yield low, Rows(*(torch.from_numpy(np.stack(arrays)).to(device) for arrays in (values, features, known)))
+
+
+def _known(job: Job, low: int, size: int, horizon: int) -> np.ndarray:
+    """Known covariates of a chunk and of the steps its last row forecasts."""
+    first = job.first + low
+    return job.one.known(first, first + size + horizon)
 
 
 def _span(job: Job, low: int, size: int) -> tuple[int, int]:

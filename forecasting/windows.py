@@ -3,36 +3,42 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from jaxtyping import Float
 
+from forecasting.admission import Caution, Window, refuse_ahead, refuse_steps
 from forecasting.bundle import Spec
 from forecasting.errors import WindowRejected
-from forecasting.prediction import Caution, Window
+from forecasting.statics import StaticValue
 from forecasting.stepping import EARLIEST, LATEST, Times, fixed_step, times_between, times_until
 
 LARGEST = float(np.finfo(np.float32).max)
 MOST_PER_ROW, ALWAYS_ALLOWED = 10, 1000
 
 Values = Float[np.ndarray, "rows columns"]
+Rows = Sequence[Sequence[float | None]] | Values
 
 
 @dataclass(frozen=True)
 class RawWindow:
     """Rows as they came, oldest first; None or NaN is a missing cell.
 
-    Without `columns` they stand in the order of the model's targets. Times are UTC nanoseconds: `timestamps`, one a
-    row, or `last_timestamp` alone.
+    Without `columns` their values are targets, past and known covariates, in the order of the model. Times are UTC
+    nanoseconds: `timestamps`, one a row, or `last_timestamp` alone. `known_future` holds the known covariates, in the
+    order of the model, of the steps to come; `static` static values by column; `horizon` is how many steps are asked.
     """
 
-    rows: Sequence[Sequence[float | None]] | Values
+    rows: Rows
     columns: Sequence[str] | None = None
     timestamps: Sequence[int] | None = None
     last_timestamp: int | None = None
     series: str | None = None
+    known_future: Rows | None = None
+    static: Mapping[str, StaticValue] = field(default_factory=dict)
+    horizon: int | None = None
 
     @property
     def pointer(self) -> str:
@@ -49,63 +55,87 @@ def build_window(spec: Spec, raw: RawWindow) -> Window:
     if raw.series is not None and not spec.panel:
         message = "this model has one series only: leave series out"
         raise WindowRejected(message, "/series")
-    values = _in_order(spec, raw, _array(spec, raw))
+    _refuse_static(spec, raw.static)
+    width = len(spec.columns.row if raw.columns is None else raw.columns)
+    values = _in_order(spec, raw, _array(raw.rows, width, raw.pointer, spec.missing))
+    ahead = _ahead(spec, raw)
     times = _times(spec, raw, len(values))
+    window = Window(values, times, raw.series, ahead, raw.static)
     if times is None or raw.last_timestamp is not None:
-        return Window(values, times, raw.series)
-    return _fill_gaps(spec, values, times, raw.series)
+        return window
+    return _fill_gaps(spec, window, times)
 
 
-def _array(spec: Spec, raw: RawWindow) -> Values:
-    """Return float32 of shape (rows, columns as they came), NaN where missing."""
-    width = len(spec.targets if raw.columns is None else raw.columns)
+def _refuse_static(spec: Spec, static: Mapping[str, StaticValue]) -> None:
+    for name in static:
+        if name not in spec.columns.static:
+            message = f"a name in static is no static column of the model; {_advice(name, spec.columns.static)}"
+            raise WindowRejected(message, "/static")
+
+
+def _ahead(spec: Spec, raw: RawWindow) -> Values | None:
+    """Return the known covariates of the steps to come, at least of those that are asked for."""
+    steps = spec.horizon if raw.horizon is None else raw.horizon
+    refuse_steps(spec, steps)
+    refuse_ahead(spec, None if raw.known_future is None else len(raw.known_future), steps)
+    if raw.known_future is None:
+        return None
+    return _array(raw.known_future, len(spec.columns.known), "/known_future", spec.missing)
+
+
+def _array(rows: Rows, width: int, pointer: str, missing: bool) -> Values:
+    """Return float32 of shape (rows, columns as they came), NaN where missing, if that is allowed."""
     try:
-        values = np.array(raw.rows, dtype=np.float64)
+        values = np.array(rows, dtype=np.float64)
     except (ValueError, TypeError):
         values = np.empty(0)
     if values.ndim != 2 or values.shape[1] != width:  # noqa: PLR2004 - rows and columns
-        raise _wrong_shape(raw, width)
-    if not spec.missing:
-        _refuse_cells(raw, np.isnan(values), "is missing; this model was trained on complete rows: send a number")
-    _refuse_cells(raw, np.abs(values) > LARGEST, "is beyond what 32-bit floats hold; send a value in the data's units")
+        raise _wrong_shape(rows, width, pointer)
+    if not missing:
+        why = "is missing; this model was trained on complete rows: send a number"
+        _refuse_cells(np.isnan(values), pointer, why)
+    _refuse_cells(
+        np.abs(values) > LARGEST, pointer, "is beyond what 32-bit floats hold; send a value in the data's units"
+    )
     return values.astype(np.float32)
 
 
-def _wrong_shape(raw: RawWindow, width: int) -> WindowRejected:
-    for place, row in enumerate(raw.rows):
+def _wrong_shape(rows: Rows, width: int, pointer: str) -> WindowRejected:
+    for place, row in enumerate(rows):
         if len(row) != width:
             message = f"row {place} has {len(row)} values; expected {width}, one a column"
-            return WindowRejected(message, f"{raw.pointer}/{place}")
-    return WindowRejected(f"no rows came; send at least one, of {width} values", raw.pointer)
+            return WindowRejected(message, f"{pointer}/{place}")
+    return WindowRejected(f"no rows came; send at least one, of {width} values", pointer)
 
 
-def _refuse_cells(raw: RawWindow, bad: np.ndarray, why: str) -> None:
+def _refuse_cells(bad: np.ndarray, pointer: str, why: str) -> None:
     if bad.any():
         row, column = np.argwhere(bad)[0]
         message = f"row {row}, column {column} {why}"
-        raise WindowRejected(message, f"{raw.pointer}/{row}/{column}")
+        raise WindowRejected(message, f"{pointer}/{row}/{column}")
 
 
 def _in_order(spec: Spec, raw: RawWindow, values: Values) -> Values:
-    """Put columns that came with names into the order of the model's targets."""
-    if raw.columns is None or tuple(raw.columns) == spec.targets:
+    """Put columns that came with names into the order of the model's rows."""
+    wanted = spec.columns.row
+    if raw.columns is None or tuple(raw.columns) == wanted:
         return values
     for place, name in enumerate(raw.columns):
-        if name not in spec.targets:
-            raise WindowRejected(_unknown_column(spec, name), f"/columns/{place}")
+        if name not in wanted:
+            message = f"the model has no such column; {_advice(name, wanted)}"
+            raise WindowRejected(message, f"/columns/{place}")
         if name in raw.columns[:place]:
             message = f"column {place} is named twice; name each column once"
             raise WindowRejected(message, f"/columns/{place}")
-    if absent := [name for name in spec.targets if name not in raw.columns]:
-        message = f"column {absent[0]!r} is missing; the model takes {', '.join(spec.targets)}"
+    if absent := [name for name in wanted if name not in raw.columns]:
+        message = f"column {absent[0]!r} is missing; the model takes {', '.join(wanted)}"
         raise WindowRejected(message, "/columns")
-    return values[:, [raw.columns.index(name) for name in spec.targets]]
+    return values[:, [raw.columns.index(name) for name in wanted]]
 
 
-def _unknown_column(spec: Spec, name: str) -> str:
-    near = difflib.get_close_matches(name[:128], spec.targets, n=1, cutoff=0.5)
-    advice = f"did you mean {near[0]!r}?" if near else f"it takes {', '.join(spec.targets)}"
-    return f"the model has no such column; {advice}"
+def _advice(name: str, valid: Sequence[str]) -> str:
+    near = difflib.get_close_matches(name[:128], valid, n=1, cutoff=0.5)
+    return f"did you mean {near[0]!r}?" if near else f"it takes {', '.join(valid) or 'none'}"
 
 
 def _times(spec: Spec, raw: RawWindow, rows: int) -> Times | None:
@@ -145,7 +175,7 @@ def _refuse_far(time: int, pointer: str) -> None:
         raise WindowRejected(message, pointer)
 
 
-def _fill_gaps(spec: Spec, values: Values, times: Times, series: str | None) -> Window:
+def _fill_gaps(spec: Spec, window: Window, times: Times) -> Window:
     """Insert a missing row at each step of the grid that has none."""
     most = len(times) + max(MOST_PER_ROW * len(times), ALWAYS_ALLOWED)
     step = fixed_step(spec.calendar) or spec.calendar.step // 2  # steps of a calendar vary, hardly by half
@@ -155,13 +185,13 @@ def _fill_gaps(spec: Spec, values: Values, times: Times, series: str | None) -> 
     grid = times_between(spec.calendar, first, last)
     places = _places(spec, grid, times)
     if (gaps := len(grid) - len(times)) == 0:
-        return Window(values, times, series)
+        return window
     if not spec.missing or len(grid) > most:
         raise _absurd_gap(most - len(times) if spec.missing else 0)
-    filled = np.full((len(grid), values.shape[1]), np.nan, dtype=np.float32)
-    filled[places] = values
+    filled = np.full((len(grid), window.values.shape[1]), np.nan, dtype=np.float32)
+    filled[places] = window.values
     caution = Caution("gap", f"{gaps} steps between the timestamps have no row; they were taken as missing")
-    return Window(filled, grid, series, (caution,))
+    return replace(window, values=filled, times=grid, cautions=(caution,))
 
 
 def _places(spec: Spec, grid: Times, times: Times) -> Times:

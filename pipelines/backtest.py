@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from forecasting.assembly import prepare
+from forecasting.columns import Columns
 from forecasting.errors import DataError
-from forecasting.evaluation import backtest
+from forecasting.evaluation import backtest, seen_by
 from forecasting.project import Project
 from forecasting.reading import read_panel
 from forecasting.registry import Registry
@@ -23,12 +24,18 @@ def backtest_version(project: Project, registry: Registry, ref: str) -> Scorecar
     version = registry.version(project.name, ref)
     bundle = open_version(registry, version)
     panel, _ = read_panel(project)
-    if (panel.columns, panel.freq) != (bundle.spec.targets, bundle.spec.calendar.freq):
+    view = seen_by(bundle.spec.columns, panel)
+    if view is None or panel.freq != bundle.spec.calendar.freq:
         message = (
-            f"version {version.version} forecasts {', '.join(bundle.spec.targets)} every {bundle.spec.calendar.freq}; "
-            f"the project has {', '.join(panel.columns)} every {panel.freq}"
+            f"version {version.version} forecasts {_named(bundle.spec.columns)} every {bundle.spec.calendar.freq}; "
+            f"the project has {_named(panel.columns)} every {panel.freq}: give it those columns, or train it again"
         )
         raise DataError(message)
     split = prepare(panel, project).split
-    scaled = scale_panel(panel, bundle.scaler, bundle.spec.calendar, split)
-    return backtest(bundle.forecaster, scaled, panel.columns).scorecard
+    scaled = scale_panel(view, bundle.scales, split)
+    return backtest(bundle.forecaster, bundle.calibration, scaled, view.columns.targets).scorecard
+
+
+def _named(columns: Columns) -> str:
+    others = ", ".join((*columns.past, *columns.known, *columns.static))
+    return ", ".join(columns.targets) + (f" with {others}" if others else "")

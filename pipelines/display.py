@@ -11,14 +11,20 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
+from forecasting.conformal import JUDGED
 from forecasting.registry import ModelVersion
 from forecasting.report import DataReport
 from forecasting.scores import FullScores, Scorecard
 from pipelines.doctor import Check
 
 COLOURS = {"refused": "red", "repaired": "yellow", "noted": "dim"}
-SCORES = ("mse_z", "mae_z", "mae", "rmse", "mase", "rmsse")
+SCORES = ("mse_z", "mae_z", "mae", "rmse", "mase", "mql", "coverage", "width")
 MOST_ROWS = 24
+MOST_DECIMALS = 1_000
+NOTES = (
+    "  squared errors are of the point (mean), absolute ones of the median, mql of the deciles; coverage and width are"
+    " of the 90 % interval; z and mql are in training standard deviations"
+)
 
 
 def show_report(report: DataReport, console: Console) -> None:
@@ -45,28 +51,37 @@ def show_trust(trust: np.ndarray, console: Console) -> None:
 
 def show_scorecard(card: Scorecard, console: Console) -> None:
     """Print the model and the baselines on the same test rows, the best of each column in bold."""
-    table = Table(title=f"Test rows {card.start} to {card.end}, {card.origins:,} origins, observed cells only")
+    title = f"Test rows {card.start} to {card.end}, {card.origins:,} origins, observed cells only"
+    table = Table(title=title, box=None, padding=(0, 1, 0, 0), pad_edge=False)
     for name in ("", *SCORES):
-        table.add_column(name, justify="left" if not name else "right")
+        table.add_column(name, justify="right" if name else "left", no_wrap=not name)
     cards = {"model": card.model, **card.baselines}
     for name, scores in cards.items():
         cells = [_cell(scores, key, cards) for key in SCORES] if scores else ["-"] * len(SCORES)
         table.add_row(name, *cells)
     console.print(table)
     for name, reason in card.reasons.items():
-        console.print(f"  {name} does not apply: {reason}", markup=False)
-    console.print(
-        "  squared errors are of the point (mean), absolute ones of the median; z is in training standard deviations",
-        style="dim",
-    )
+        console.print(_why(name, reason, card), markup=False)
+    console.print(NOTES, style="dim")
+
+
+def _why(name: str, reason: str, card: Scorecard) -> str:
+    return f"  {name} does not apply: {reason}" if card.baselines[name] is None else f"  {name}: {reason}"
 
 
 def _cell(scores: FullScores, key: str, cards: dict[str, FullScores | None]) -> str:
+    """Write a score; the best is bold, but no width is: a narrow interval is no good by itself."""
     value = getattr(scores, key)
     if value is None:
         return "-"
     known = [other for card in cards.values() if card and (other := getattr(card, key)) is not None]
-    return f"[bold]{value:.4f}[/]" if value <= min(known) else f"{value:.4f}"
+    best = key != "width" and _badness(key, value) <= min(_badness(key, other) for other in known)
+    written = f"{value:.4f}" if value < MOST_DECIMALS else f"{value:.6g}"
+    return f"[bold]{written}[/]" if best else written
+
+
+def _badness(key: str, value: float) -> float:
+    return abs(value - JUDGED / 100) if key == "coverage" else value
 
 
 def show_versions(versions: Sequence[ModelVersion], console: Console) -> None:

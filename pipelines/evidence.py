@@ -8,13 +8,21 @@ import msgspec
 import numpy as np
 
 from forecasting.evaluation import Backtest
-from forecasting.pictures import Trace, curves_figure, error_by_step_figure, forecast_figure, residual_figure
+from forecasting.pictures import (
+    Trace,
+    calibration_figure,
+    curves_figure,
+    error_by_step_figure,
+    forecast_figure,
+    residual_figure,
+)
 from forecasting.registry import Run
+from forecasting.ridge import Choice, LinearFit
 from forecasting.scores import Scorecard
 from forecasting.training import Epoch
 
 MOST_SERIES = 4
-CARD_SCORES = ("mse_z", "mae_z", "mae", "rmse", "mase")
+CARD_SCORES = ("mse_z", "mae_z", "mae", "rmse", "mase", "mql", "coverage", "width")
 
 
 def card_of(card: Scorecard) -> str:
@@ -26,7 +34,9 @@ def card_of(card: Scorecard) -> str:
         if scores is not None
     ]
     head = f"Test rows {card.start} to {card.end}, {card.origins:,} origins, observed cells only.\n"
-    return "\n".join([head, f"| | {' | '.join(CARD_SCORES)} |", "|---" * (len(CARD_SCORES) + 1) + "|", *rows])
+    reasons = [f"\n{name}: {reason}" for name, reason in card.reasons.items()]
+    table = [f"| | {' | '.join(CARD_SCORES)} |", "|---" * (len(CARD_SCORES) + 1) + "|", *rows]
+    return "\n".join([head, *table, *reasons])
 
 
 def _written(score: float | None) -> str:
@@ -34,7 +44,7 @@ def _written(score: float | None) -> str:
 
 
 def log_pictures(run: Run, epochs: Sequence[Epoch], best: Epoch, tested: Backtest, units: Mapping[str, str]) -> None:
-    """Log forecast against actual, error by step and column, residuals and training curves."""
+    """Log forecast against actual, error by step and column, residuals, calibration and training curves."""
     columns = list(tested.scorecard.model.by_column)
     drawn = [i for i, at in enumerate(tested.at) if len(at)][:MOST_SERIES]
     for i in drawn:
@@ -44,18 +54,43 @@ def log_pictures(run: Run, epochs: Sequence[Epoch], best: Epoch, tested: Backtes
     residuals = np.concatenate([trace.point - trace.actual for trace in traces])
     run.log_figure("pictures/residuals.png", residual_figure(residuals, columns, units))
     run.log_figure("pictures/errors.png", error_by_step_figure(tested.scorecard))
+    if tested.reliability.inside:
+        run.log_figure("pictures/calibration.png", calibration_figure(*tested.reliability, columns))
     run.log_figure("pictures/training.png", curves_figure([_point(epoch) for epoch in epochs], best.epoch))
+
+
+def tried_road(choice: Choice, found: LinearFit) -> dict[str, Any]:
+    """Return what is recorded of a linear road that was tried."""
+    candidate, averaged = choice.candidate._asdict(), choice in found.chosen
+    return {"candidate": candidate, "strength": choice.strength, "mse_z": choice.mse_z, "averaged": averaged}
+
+
+def road_words(found: LinearFit) -> str:
+    """Say which linear road was chosen."""
+    roads = [_road(choice) for choice in found.chosen]
+    if len(roads) < 2:  # noqa: PLR2004 - a mean is of two
+        return "".join(roads) or "none: the last value stays"
+    return f"the mean of {len(roads)} roads, the best: {roads[0]}"
+
+
+def _road(choice: Choice) -> str:
+    if not choice.questions:
+        return "none: the last value stays"
+    lags, others, levels = choice.candidate
+    beside = f", {others} changes of the other columns" if others else ""
+    return f"{lags} lags of the target{beside}, levels: {levels}; ridge {choice.strength:g}"
 
 
 def trace_of(tested: Backtest, i: int) -> Trace:
     """Return the next-step forecasts of one series beside what came, in the units of the data."""
-    one, at, told = tested.panel[i], tested.at[i], tested.told[i]
-    back = one.units.from_z
+    one, at, answered = tested.panel[i], tested.at[i], tested.answered[i]
     return Trace(
         times=one.series.index[at.start + 1 : at.stop + 1],
-        actual=back(tested.actual[i][:, 0]),
-        point=back(told.point[:, 0]),
-        median=back(told.median[:, 0]),
+        actual=tested.actual[i][:, 0],
+        point=answered.point[:, 0],
+        median=answered.median[:, 0],
+        low=answered.low[:, 0],
+        high=answered.high[:, 0],
     )
 
 
@@ -71,5 +106,5 @@ def _point(epoch: Epoch) -> dict[str, float]:
     numbers = msgspec.to_builtins(epoch)
     return {
         "step": epoch.epoch,
-        **{key: value for key, value in numbers.items() if key != "epoch" and value is not None},
+        **{key: value for key, value in numbers.items() if key not in ("epoch", "channels") and value is not None},
     }

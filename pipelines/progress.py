@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from types import FrameType
 
 from rich.console import Console
 from rich.progress import (
@@ -20,6 +18,7 @@ from rich.progress import (
 )
 
 from forecasting.training import Epoch
+from pipelines.stopping import Stop, stoppable
 
 EPOCHS_A_LINE = 10
 
@@ -30,7 +29,7 @@ class Onlooker:
 
     progress: Progress
     task: TaskID
-    stop: bool = False
+    stop: Stop
     least: Epoch | None = None
 
     def step(self, done: int, most: int) -> None:
@@ -41,14 +40,14 @@ class Onlooker:
         """Show the squared error on validation rows, and which epoch was the best so far."""
         if self.least is None or epoch.objective < self.least.objective:
             self.least = epoch
-        note = f"mse_z {epoch.valid_mse_z:.4g}, best epoch {self.least.epoch}"
+        note = f"{epoch.channels}, mse_z {epoch.valid_mse_z:.4g}, best epoch {self.least.epoch}"
         self.progress.update(self.task, note=note)
         if self.progress.disable and epoch.epoch % EPOCHS_A_LINE == 0:
             self.progress.console.print(f"training epoch {epoch.epoch}: {note}", highlight=False)
 
     def stopping(self) -> bool:
         """Tell whether Ctrl-C was pressed."""
-        return self.stop
+        return self.stop.asked
 
 
 @contextmanager
@@ -61,22 +60,13 @@ def watched(console: Console) -> Iterator[Onlooker]:
     Raises:
         KeyboardInterrupt: Ctrl-C was pressed twice.
     """
-    with Progress(*_columns(), console=console, disable=not console.is_terminal) as progress:
-        onlooker = Onlooker(progress, progress.add_task("training", total=None, note="solving the linear road"))
-        before = signal.getsignal(signal.SIGINT)
 
-        def on_interrupt(_: int, __: FrameType | None) -> None:
-            onlooker.stop = True
-            signal.signal(signal.SIGINT, before)
-            console.print("stopping after this batch, keeping the best weights; Ctrl-C again ends at once")
+    def say() -> None:
+        console.print("stopping after this batch, keeping the best weights; Ctrl-C again ends at once")
 
-        signal.signal(signal.SIGINT, on_interrupt)
-        try:
-            yield onlooker
-        except SystemExit as end:  # Lightning's answer to the second one
-            raise KeyboardInterrupt from end
-        finally:
-            signal.signal(signal.SIGINT, before)
+    progress = Progress(*_columns(), console=console, disable=not console.is_terminal)
+    with progress, stoppable(say) as stop:
+        yield Onlooker(progress, progress.add_task("training", total=None, note="solving the linear road"), stop)
 
 
 def _columns() -> tuple[ProgressColumn, ...]:

@@ -25,10 +25,14 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Champion(msgspec.Struct, frozen=True, kw_only=True):
-    """The version in production; `mse_z` is its loss on the rows of the new scorecard, None where it cannot be had."""
+    """The version in production; `mse_z` is its loss on the rows of the new scorecard, None where it cannot be had.
+
+    `why` says why it cannot, as what follows "version 3 in production".
+    """
 
     version: str
     mse_z: float | None
+    why: str = "has another schema"
 
 
 def decide(scorecard: Scorecard, champion: Champion | None) -> Decision:
@@ -58,9 +62,9 @@ def _verdict(model: float | None, naive: dict[str, float | None], champion: Cham
         if loss is not None and not _beats(model, loss):
             return False, f"it does not beat {name}: mse_z {model:.4f} against {loss:.4f}"
     if champion is None:
-        return True, f"it beats {_listed(naive)} and nothing is in production"
+        return True, f"it beats {_listed(naive)}"
     if champion.mse_z is None:
-        return False, f"version {champion.version} in production has another schema; promote by hand if that is meant"
+        return False, f"version {champion.version} in production {champion.why}; promote by hand if that is meant"
     if not _beats(model, champion.mse_z):
         return False, f"it does not beat version {champion.version}: mse_z {model:.4f} against {champion.mse_z:.4f}"
     return True, f"it beats {_listed(naive)} and version {champion.version} ({champion.mse_z:.4f})"

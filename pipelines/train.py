@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import platform
-import signal
 import subprocess
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
 import msgspec
 import numpy as np
@@ -21,19 +18,21 @@ from rich.console import Console
 
 from forecasting.assembly import Prepared, assemble, prepare
 from forecasting.bundle import Bundle, Provenance, save_bundle
-from forecasting.errors import NoSuchModel
+from forecasting.describing import Judged
+from forecasting.errors import BundleError, NoSuchModel
 from forecasting.evaluation import Backtest, backtest, champion_mse_z
 from forecasting.project import Project
 from forecasting.reading import read_panel
 from forecasting.registry import PRODUCTION, ModelVersion, Registry, Run
 from forecasting.report import DataReport
 from forecasting.scores import Scorecard
-from forecasting.series import Panel, rfc3339
+from forecasting.series import rfc3339
 from forecasting.training import Epoch, Fitted, fit
 from pipelines.display import show_report, show_trust
-from pipelines.evidence import card_of, log_pictures
+from pipelines.evidence import card_of, log_pictures, road_words, tried_road
 from pipelines.progress import watched
 from pipelines.promotion import Champion, Decision, decide
+from pipelines.stopping import closed_in_order
 from pipelines.versions import open_version
 
 PACKAGES = ("gatecast", "torch", "pytorch-lightning", "mlflow", "pandas", "numpy")
@@ -49,6 +48,14 @@ class Trained:
     report: DataReport
 
 
+@dataclass(frozen=True)
+class Given:
+    """The data of a project, cut and scaled, and what was found in them."""
+
+    report: DataReport
+    prepared: Prepared
+
+
 class Interrupted(KeyboardInterrupt):
     """A person ended training; `bundle` is where the best forecaster so far was kept."""
 
@@ -59,25 +66,40 @@ class Interrupted(KeyboardInterrupt):
 
 
 def train(project: Project, registry: Registry, home: Path, console: Console) -> Trained:
-    """Train, judge, register, and promote if the gate says so.
+    """Read the data, train, judge, register, and promote if the gate says so.
 
     Raises:
         DataError: the data cannot be used; nothing is recorded.
         Interrupted: Ctrl-C; the run is ended, nothing is registered.
         RegistryError: the registry failed.
     """
+    return train_on(read(project, console), project, registry, home, console)
+
+
+def read(project: Project, console: Console) -> Given:
+    """Read and cut the data of a project, and show what was found in them.
+
+    Raises:
+        DataError: they cannot be used.
+    """
     panel, report = read_panel(project)
     show_report(report, console)
-    prepared = prepare(panel, project)
-    commit = git_commit(Path(project.folder))
-    with _recorded(registry, project.name, commit) as run:
-        _log_inputs(run, project, panel, report)
-        provenance = _provenance(report, prepared, commit)
+    return Given(report, prepare(panel, project))
+
+
+def train_on(given: Given, project: Project, registry: Registry, home: Path, console: Console) -> Trained:
+    """Do what `train` does with data that are read."""
+    prepared, commit = given.prepared, git_commit(Path(project.folder))
+    with closed_in_order(registry.run(project.name, git_commit=commit)) as run:
+        _log_inputs(run, project, given)
+        provenance = _provenance(given, commit)
         fitted = _fit(run, project, prepared, console)
         if fitted.stopped:
-            raise Interrupted(_keep(run, assemble(project, prepared, fitted.forecaster, None, provenance), home))
-        tested = backtest(fitted.forecaster, prepared.series, panel.columns)
-        bundle = assemble(project, prepared, fitted.forecaster, tested.scorecard, provenance)
+            bundle = assemble(project, prepared, fitted.forecaster, _judged(fitted), provenance)
+            raise Interrupted(_keep(run, bundle, home))
+        columns = prepared.panel.columns.targets
+        tested = backtest(fitted.forecaster, fitted.calibration, prepared.series, columns)
+        bundle = assemble(project, prepared, fitted.forecaster, _judged(fitted, tested.scorecard), provenance)
         _log_evidence(run, fitted.epochs, fitted.best, tested, project)
         registered = _register(run, bundle, prepared)
         decision = decide(tested.scorecard, _champion(registry, project.name, tested, prepared))
@@ -87,22 +109,7 @@ def train(project: Project, registry: Registry, home: Path, console: Console) ->
             run.log_json("decision.json", decision)
     if decision.promote:
         registry.promote(registered, decision)  # which records it in the run
-    return Trained(registered, decision, tested.scorecard, report)
-
-
-@contextmanager
-def _recorded(registry: Registry, name: str, commit: str | None) -> Iterator[Run]:
-    """Record the block as a run; once Ctrl-C has ended it, a further one does not keep the run from being ended too."""
-    before = signal.getsignal(signal.SIGINT)
-    try:
-        with registry.run(name, git_commit=commit) as run:
-            try:
-                yield run
-            except KeyboardInterrupt:
-                signal.signal(signal.SIGINT, signal.SIG_IGN)
-                raise
-    finally:
-        signal.signal(signal.SIGINT, before)
+    return Trained(registered, decision, tested.scorecard, given.report)
 
 
 def git_commit(folder: Path) -> str | None:
@@ -121,19 +128,19 @@ def git_commit(folder: Path) -> str | None:
     return found.stdout.strip()
 
 
-def _log_inputs(run: Run, project: Project, panel: Panel, report: DataReport) -> None:
-    settings = msgspec.to_builtins(project)
+def _log_inputs(run: Run, project: Project, given: Given) -> None:
+    settings = msgspec.to_builtins(project.public())
     run.log_params({key: value for key, value in settings.items() if key != "folder"})
-    run.log_json("data-report.json", report.to_json())
-    run.log_dataset(panel, project.data.source, report.digest, "training")
+    run.log_json("data-report.json", given.report.to_json())
+    run.log_dataset(given.prepared.panel, project.public().data.source, given.report.digest, "training")
 
 
-def _provenance(report: DataReport, prepared: Prepared, commit: str | None) -> Provenance:
+def _provenance(given: Given, commit: str | None) -> Provenance:
     return Provenance(
-        data_hash=report.digest,
+        data_hash=given.report.digest,
         git_commit=commit,
         trained_at=datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
-        train_end=rfc3339(prepared.split.valid),
+        train_end=rfc3339(given.prepared.split.valid),
         versions={"python": platform.python_version(), **{name: version(name) for name in PACKAGES}},
     )
 
@@ -143,19 +150,33 @@ def _fit(run: Run, project: Project, prepared: Prepared, console: Console) -> Fi
         fitted = fit(project, prepared.series, onlooker)
     for epoch in fitted.epochs:
         run.log_curve(epoch.epoch, _numbers(epoch))
-    tried = [{"candidate": choice.candidate._asdict(), **_without(choice._asdict())} for choice in fitted.tried]
+    tried = [tried_road(choice, fitted.linear) for choice in fitted.linear.tried]
     run.log_json("linear-road.json", tried)
-    run.log_json("trust.json", {"targets": project.data.targets, "point, median": fitted.trust.tolist()})
+    run.log_json("channels.json", {"chosen": fitted.best.channels, "tried": _best_of_each(fitted.epochs)})
+    run.log_json("trust.json", {"targets": project.data.targets, "point, median, scale": fitted.trust.tolist()})
     show_trust(fitted.trust, console)
     return fitted
 
 
 def _numbers(epoch: Epoch) -> dict[str, float | None]:
-    return {key: value for key, value in msgspec.to_builtins(epoch).items() if key != "epoch"}
+    """Name the numbers of an epoch by what was trained: each network has its own curves."""
+    numbers = {key: value for key, value in msgspec.to_builtins(epoch).items() if key not in ("epoch", "channels")}
+    return {f"{epoch.channels}.{key}": value for key, value in numbers.items()}
 
 
-def _without(choice: dict[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in choice.items() if key != "candidate"}
+def _best_of_each(epochs: Sequence[Epoch]) -> list[Epoch]:
+    ways = dict.fromkeys(epoch.channels for epoch in epochs)
+    return [min((one for one in epochs if one.channels == way), key=lambda epoch: epoch.objective) for way in ways]
+
+
+def _judged(fitted: Fitted, scorecard: Scorecard | None = None) -> Judged:
+    return Judged(
+        architecture=fitted.forecaster.architecture,
+        linear=road_words(fitted.linear),
+        trusted=float(fitted.trust.mean()),
+        calibration=fitted.calibration,
+        scorecard=scorecard,
+    )
 
 
 def _keep(run: Run, bundle: Bundle, home: Path) -> Path:
@@ -171,7 +192,8 @@ def _log_evidence(run: Run, epochs: tuple[Epoch, ...], best: Epoch, tested: Back
         if scores is not None:
             flat = msgspec.to_builtins(scores)
             run.log_metrics({f"test.{name}.{key}": value for key, value in flat.items() if isinstance(value, float)})
-    log_pictures(run, epochs, best, tested, project.data.units)
+    kept = [epoch for epoch in epochs if epoch.channels == best.channels]
+    log_pictures(run, kept, best, tested, project.data.units)
 
 
 def _register(run: Run, bundle: Bundle, prepared: Prepared) -> ModelVersion:
@@ -183,10 +205,17 @@ def _register(run: Run, bundle: Bundle, prepared: Prepared) -> ModelVersion:
 
 
 def example_of(bundle: Bundle, prepared: Prepared) -> pd.DataFrame:
-    """Return the newest window of the first series as a frame, the way pyfunc takes it."""
-    one = max(prepared.series, key=lambda series: series.train.stop).series
-    rows = slice(max(len(one) - bundle.spec.lookback, 0), None)
-    frame = pd.DataFrame(one.values[rows].astype(np.float64), index=one.index[rows], columns=list(bundle.spec.targets))
+    """Return the newest window of the longest series as a frame, the way pyfunc takes it.
+
+    Where covariates are known in advance, its last `horizon` rows hold only them.
+    """
+    one, columns = max(prepared.series, key=lambda series: series.train.stop).series, bundle.spec.columns
+    ahead = bundle.spec.horizon if columns.known else 0
+    rows = slice(max(len(one) - bundle.spec.lookback - ahead, 0), None)
+    frame = pd.DataFrame(one.values[rows].astype(np.float64), index=one.index[rows], columns=list(columns.row))
+    if ahead:
+        frame.iloc[-ahead:, : columns.seen] = np.nan
+    frame = frame.assign(**{name: one.static.get(name) for name in columns.static})
     return frame.assign(series=one.id) if bundle.spec.panel else frame
 
 
@@ -195,5 +224,8 @@ def _champion(registry: Registry, name: str, tested: Backtest, prepared: Prepare
         found = registry.version(name, PRODUCTION)
     except NoSuchModel:
         return None
-    loss = champion_mse_z(open_version(registry, found), tested, prepared.panel, prepared.split)
-    return Champion(version=found.version, mse_z=loss)
+    try:
+        champion = open_version(registry, found)
+    except BundleError as error:  # it must not cost what was just trained
+        return Champion(version=found.version, mse_z=None, why=f"cannot be opened ({error})")
+    return Champion(version=found.version, mse_z=champion_mse_z(champion, tested, prepared.panel, prepared.split))

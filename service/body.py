@@ -14,7 +14,7 @@ from forecasting.errors import WindowRejected
 from service.problems import BodyTooLarge, NotJson, NotOurMedia
 from service.schemas import ForecastRequest, WindowRequest
 
-LATER = ("static", "known_future", "explain")
+LATER = ("explain",)
 """Keys of the contract that this version does not take yet."""
 
 _DECODER = msgspec.json.Decoder(ForecastRequest)

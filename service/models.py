@@ -192,6 +192,8 @@ def _open(source: ModelSource, ref: ServedRef, device: str) -> ServedModel:
 
 def _warm(bundle: Bundle) -> None:
     """Forecast once, from a window of means: the first real request shall not pay for what is set up lazily."""
-    rows = bundle.spec.lookback
-    values = np.tile(np.array(bundle.scaler.overall.mean, dtype=np.float32), (rows, 1))
-    forecast(bundle, Window(values, np.arange(rows, dtype=np.int64) * bundle.spec.calendar.step))
+    spec, rows = bundle.spec, bundle.spec.lookback
+    means = np.zeros((rows + spec.horizon, len(spec.columns.row)), dtype=np.float32)
+    values = bundle.scaler.units(None).from_z(means)
+    ahead = values[rows:, spec.columns.seen :] if spec.columns.known else None
+    forecast(bundle, Window(values[:rows], np.arange(rows, dtype=np.int64) * spec.calendar.step, ahead=ahead))

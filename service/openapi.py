@@ -42,6 +42,17 @@ EXAMPLES = {
             "horizon": 1,
         }
     },
+    "covariates": {
+        "value": {
+            "columns": ["demand", "visitors", "rain", "price", "holiday"],
+            "data": [[12.5, 7, 0.0, 29.9, 0], [13.1, 8, 0.2, 29.9, 0]],
+            "last_timestamp": "2024-03-01T09:00:00Z",
+            "known_future": [[24.9, 0], [24.9, 1]],
+            "series": "new-store",
+            "static": {"size": 2.7, "region": "coast"},
+            "levels": [80, 95],
+        }
+    },
     "several windows": {
         "value": {"windows": [{"observations": [[39.0, 26.1]], "last_timestamp": "2013-12-30T22:00:00Z"}]}
     },

@@ -14,6 +14,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 
+from forecasting.statics import Category, Number
 from service.answers import answer
 from service.body import read_body
 from service.models import Models, ServedModel
@@ -27,9 +28,11 @@ from service.schemas import (
     ModelDescription,
     ModelPage,
     Ready,
+    StaticColumn,
 )
 
-SERIES_SHOWN = 100
+SHOWN = 100
+"""Series, and values of a static column, that the description of a model names."""
 
 ModelName = Annotated[str, Path(max_length=128)]
 
@@ -64,7 +67,8 @@ def _read(app: FastAPI, path: str, endpoint: Any, kind: Any, *statuses: int) -> 
 async def forecast_window(request: Request, name: ModelName) -> Response:
     """Forecast what follows the last row of a window; nothing is remembered.
 
-    A row holds the model's targets in their order (GET /v1/models/{name} lists them), or in that of `columns`. With
+    A row holds the model's targets, past and known covariates in their order (GET /v1/models/{name} lists them), or in
+    that of `columns`. `known_future` holds the known covariates of the steps to come, where the model has any. With
     `windows`, several windows are answered in their order, all of them or none. A 200 holds finite numbers only.
     """
     model = _models(request).find(name)
@@ -88,7 +92,7 @@ async def list_models(
 
 
 async def describe_model(request: Request, name: ModelName) -> Response:
-    """Describe a model: its contract, its scores, where it comes from."""
+    """Describe a model: its contract, its card, its scores, where it comes from."""
     model = _models(request).find(name)
     return _json(msgspec.json.encode(_description(model, request.app.state.limits)))
 
@@ -130,20 +134,30 @@ def _after(cursor: str) -> str:
 
 
 def _description(model: ServedModel, limits: Limits) -> ModelDescription:
-    spec, known = model.bundle.spec, sorted(model.bundle.scaler.series)
+    bundle, spec = model.bundle, model.bundle.spec
+    known = sorted(bundle.scaler.ids)
     return ModelDescription(
         model=model.identity,
-        targets=list(spec.targets),
+        columns=spec.columns,
+        static=[_static(column) for column in bundle.statics.columns],
         units=spec.units,
+        levels=list(bundle.calibration.levels) if bundle.calibration else [],
         freq=spec.calendar.freq,
         timezone=spec.calendar.timezone,
         horizon=spec.horizon,
         lookback=spec.lookback,
         missing=spec.missing,
         needs_time=spec.calendar.width > 0,
-        series=KnownSeries(count=len(known), ids=known[:SERIES_SHOWN]) if spec.panel else None,
+        series=KnownSeries(count=len(known), ids=known[:SHOWN]) if spec.panel else None,
         limits=limits,
-        device=str(model.bundle.forecaster.spread.device),
-        scorecard=model.bundle.scorecard,
+        device=str(bundle.forecaster.spread.device),
+        card=bundle.card,
+        scorecard=bundle.scorecard,
         provenance=spec.provenance,
     )
+
+
+def _static(column: Number | Category) -> StaticColumn:
+    if isinstance(column, Number):
+        return StaticColumn(name=column.name, kind="number")
+    return StaticColumn(name=column.name, kind="category", count=len(column.known), values=list(column.known[:SHOWN]))

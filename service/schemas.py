@@ -3,28 +3,52 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta
 
 from forecasting.bundle import Provenance
+from forecasting.card import Card
+from forecasting.columns import Columns
 from forecasting.scores import Scorecard
 
 Cell = float | None
+Status = Literal["ready", "cold"]
 Time = Annotated[datetime, Meta(tz=True, description="RFC 3339 with an offset or Z")]
 Matrix = Annotated[
     list[list[Cell]],
     Meta(min_length=1, description="Rows, oldest first, in the units of the data; null is a missing value."),
 ]
 ColumnName = Annotated[str, Meta(max_length=256)]
+Known = Annotated[
+    list[list[Cell]],
+    Meta(
+        min_length=1,
+        max_length=1000,
+        description="A row a step to come, of the covariates known in advance, in the model's order; for as many steps "
+        "as are asked for, at most for all the model has. null is a missing value.",
+    ),
+]
+Level = Annotated[int, Meta(ge=1, le=99)]
+Levels = Annotated[
+    list[Level],
+    Meta(max_length=99, description="Levels of the intervals in percent, of those the model has; by default 90."),
+]
+Static = Annotated[
+    dict[ColumnName, float | Annotated[str, Meta(max_length=256)] | None],
+    Meta(description="Static values by column; needed for a series that training never saw. null is unknown."),
+]
 
 
 class WindowRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Rows of one series: `observations`, or `columns` with `data`."""
+    """Rows of one series: `observations`, or `columns` with `data`.
+
+    A row holds targets, past and known covariates in the model's order, or in that of `columns`.
+    """
 
     observations: Annotated[Matrix | None, Meta(examples=[[[39.0, 26.1], [39.9, 27.0]]])] = None
-    columns: Annotated[list[ColumnName] | None, Meta(description="The model's targets, in any order.")] = None
+    columns: Annotated[list[ColumnName] | None, Meta(description="All columns of a row, in any order.")] = None
     data: Matrix | None = None
     timestamps: Annotated[list[Time] | None, Meta(description="One a row; gaps become missing rows.")] = None
     last_timestamp: Annotated[Time | None, Meta(description="Time of the last row, if there are no gaps.")] = None
@@ -34,7 +58,9 @@ class WindowRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     horizon: Annotated[int, Meta(ge=1, description="Steps to return; at most, and by default, the model's.")] | None = (
         None
     )
-    levels: Annotated[list[float], Meta(description="Interval levels: no model has calibrated ones yet.")] | None = None
+    levels: Levels | None = None
+    known_future: Known | None = None
+    static: Static | None = None
 
 
 class ForecastRequest(WindowRequest, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -54,7 +80,10 @@ class ModelIdentity(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ForecastStep(msgspec.Struct, frozen=True, kw_only=True):
-    """One step ahead: `point` is the mean, `median` the 50 % quantile; no `timestamp` where the window had no times."""
+    """One step ahead: `point` is the mean, `median` the 50 % quantile; no `timestamp` where the window had no times.
+
+    `intervals` are by level in percent and by column, low and high; they hold the median.
+    """
 
     timestamp: str | None
     step: int
@@ -71,18 +100,23 @@ class Warned(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class WindowAnswer(msgspec.Struct, frozen=True, kw_only=True):
-    """The forecast of one of several windows."""
+    """The forecast of one of several windows; see `ForecastAnswer`."""
 
     forecast: list[ForecastStep]
+    status: Status
     warnings: list[Warned]
 
 
 class ForecastAnswer(msgspec.Struct, frozen=True, kw_only=True):
-    """The forecast of one window."""
+    """The forecast of one window.
+
+    `status` is `cold` where training never saw the series and the window is shorter than what the model looks back on.
+    """
 
     model: ModelIdentity
     forecast: list[ForecastStep]
     units: dict[str, str]
+    status: Status
     warnings: list[Warned]
 
 
@@ -108,6 +142,15 @@ class KnownSeries(msgspec.Struct, frozen=True, kw_only=True):
     ids: list[str]
 
 
+class StaticColumn(msgspec.Struct, frozen=True, kw_only=True):
+    """A static column; where it is a category, how many values training saw, and the first of them."""
+
+    name: str
+    kind: Literal["number", "category"]
+    count: int | None = None
+    values: list[str] | None = None
+
+
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
     """What a request may hold."""
 
@@ -117,11 +160,16 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ModelDescription(msgspec.Struct, frozen=True, kw_only=True):
-    """The contract of a served model, where it comes from, and how good it was in its backtest."""
+    """The contract of a served model, where it comes from, and how good it was in its backtest.
+
+    A row of a request holds `columns.targets`, `columns.past` and `columns.known`, in this order.
+    """
 
     model: ModelIdentity
-    targets: list[str]
+    columns: Columns
+    static: list[StaticColumn]
     units: dict[str, str]
+    levels: list[int]
     freq: str
     timezone: str
     horizon: int
@@ -131,6 +179,7 @@ class ModelDescription(msgspec.Struct, frozen=True, kw_only=True):
     series: KnownSeries | None
     limits: Limits
     device: str
+    card: Card | None
     scorecard: Scorecard | None
     provenance: Provenance
 

@@ -1,4 +1,4 @@
-"""Check the cells of a table: header, series ids, and numbers that become float32."""
+"""Check the cells of a table: header, series ids, numbers that become float32, and values that a series has once."""
 
 from __future__ import annotations
 
@@ -8,24 +8,28 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 
-from forecasting.reading.tables import MISSING, place, quoted
+from forecasting.reading.tables import MISSING, Wanted, first_place, quoted
 from forecasting.report import Finding, counted
 from forecasting.series import WIDE
 
 if TYPE_CHECKING:
+    from forecasting.columns import Columns
     from forecasting.project import DataSection
 
+_FLAGS = {"true": "1", "false": "0"}
 
-def wanted_columns(data: DataSection) -> list[str]:
-    """Return the columns that a project reads: time, series, targets."""
-    return [data.time, *([data.series] if data.series else []), *data.targets]
+
+def wanted_columns(data: DataSection) -> Wanted:
+    """Return the columns that a project reads; times, ids and categories as they are written."""
+    keys = [data.time, *([data.series] if data.series else [])]
+    return Wanted([*keys, *data.columns.row, *data.static], [*keys, *data.categorical])
 
 
 def check_header(header: tuple[str, ...], data: DataSection) -> tuple[Finding, ...]:
     """Demand every column once."""
-    findings = [_check_name(name, header) for name in wanted_columns(data)]
+    findings = [_check_name(name, header) for name in wanted_columns(data).columns]
     return tuple(finding for finding in findings if finding)
 
 
@@ -57,7 +61,7 @@ def without_blank_rows(frame: pd.DataFrame) -> tuple[pd.DataFrame, tuple[Finding
             return frame, ()
     count = int(blank.sum())
     message = f"{counted(count, 'row')} without any value left out"
-    where = place(frame.index, blank)
+    where = first_place(frame.index, blank)
     finding = Finding(code="blank-rows", action="repaired", message=message, count=count, where=where)
     if blank.all():
         finding = Finding(code="empty-table", action="refused", message="a header and blank rows; give it data")
@@ -81,39 +85,50 @@ def read_ids(
         message=f"{counted(count, 'row')} without an id in {column!r}; say which series they belong to",
         count=count,
         column=column,
-        where=place(frame.index, lost),
+        where=first_place(frame.index, lost),
     )
     return codes, tuple(ids), (finding,)
 
 
-def read_values(
-    frame: pd.DataFrame, targets: list[str]
-) -> tuple[Float[np.ndarray, "rows columns"], tuple[Finding, ...]]:
-    """Return the targets as float32, NaN where a cell is missing or refused, and findings."""
-    values = np.empty((len(frame), len(targets)), dtype=np.float32)
+def read_values(frame: pd.DataFrame, columns: Columns) -> tuple[Float[np.ndarray, "rows columns"], tuple[Finding, ...]]:
+    """Return the values of the rows as float32, NaN where a cell is missing or refused, and findings."""
+    values = np.empty((len(frame), len(columns.row)), dtype=np.float32)
     findings: list[Finding] = []
-    for at, name in enumerate(targets):
-        numbers, found = _read_numbers(frame[name])
+    for at, name in enumerate(columns.row):
+        numbers, wrong = numbers_of(frame[name], flags=name not in columns.targets)
         with np.errstate(over="ignore"):
             values[:, at] = numbers
-        findings += [*found, *_infinite(frame[name], values[:, at]), *_missing(name, numbers, found)]
+        findings += [*_wrong_type(frame[name], wrong), *infinite(frame[name], values[:, at])]
+        findings += _missing(name, np.isnan(numbers) & ~wrong, known=name in columns.known)
     return values, tuple(findings)
 
 
-def _read_numbers(cells: pd.Series) -> tuple[Float[np.ndarray, " rows"], tuple[Finding, ...]]:
-    if pd.api.types.is_numeric_dtype(cells) and not pd.api.types.is_bool_dtype(cells):
-        return cells.to_numpy(np.float64, na_value=np.nan), ()
-    text = cells.where(cells.isna(), cells.astype("str").str.strip())
-    missing = (cells.isna() | text.isin(MISSING)).to_numpy(bool)
-    numbers = pd.to_numeric(text.mask(missing).astype(object), errors="coerce").to_numpy(np.float64)
-    wrong = np.isnan(numbers) & ~missing
-    return numbers, (_wrong_type(cells, wrong),) if wrong.any() else ()
+def numbers_of(cells: pd.Series, *, flags: bool) -> tuple[Float[np.ndarray, " rows"], Bool[np.ndarray, " rows"]]:
+    """Return cells as numbers, NaN where there is none, and which of them are neither a number nor missing.
+
+    With `flags`, true and false are 1 and 0.
+    """
+    if pd.api.types.is_numeric_dtype(cells) and (flags or not pd.api.types.is_bool_dtype(cells)):
+        return cells.to_numpy(np.float64, na_value=np.nan), np.zeros(len(cells), dtype=bool)
+    text = text_of(cells)
+    if flags:
+        text = text.mask(text.str.lower().isin(_FLAGS), text.str.lower().map(_FLAGS))
+    numbers = pd.to_numeric(text.astype(object), errors="coerce").to_numpy(np.float64)
+    return numbers, np.isnan(numbers) & text.notna().to_numpy(bool)
 
 
-def _wrong_type(cells: pd.Series, wrong: np.ndarray) -> Finding:
+def text_of(cells: pd.Series) -> pd.Series:
+    """Return cells as text without white space around it, None where they hold a missing marker."""
+    text = cells.astype("str").str.strip()
+    return text.mask(cells.isna() | text.isin(MISSING), None)
+
+
+def _wrong_type(cells: pd.Series, wrong: np.ndarray) -> tuple[Finding, ...]:
+    if not wrong.any():
+        return ()
     count, first = int(wrong.sum()), str(cells[wrong].iloc[0])
     advice = "write numbers with a point and without separators" if "," in first else "write numbers, or leave it empty"
-    return Finding(
+    finding = Finding(
         code="wrong-type",
         action="refused",
         message=f"no number in {counted(count, 'cell')} of {cells.name!r}; {advice}",
@@ -121,13 +136,15 @@ def _wrong_type(cells: pd.Series, wrong: np.ndarray) -> Finding:
         column=str(cells.name),
         where=quoted(cells, wrong),
     )
+    return (finding,)
 
 
-def _infinite(cells: pd.Series, values: np.ndarray) -> tuple[Finding, ...]:
-    infinite = np.isinf(values)
-    if not infinite.any():
+def infinite(cells: pd.Series, values: Float[np.ndarray, " rows"]) -> tuple[Finding, ...]:
+    """Refuse numbers that have no end."""
+    endless = np.isinf(values)
+    if not endless.any():
         return ()
-    count = int(infinite.sum())
+    count = int(endless.sum())
     finding = Finding(
         code="infinite",
         action="refused",
@@ -135,14 +152,17 @@ def _infinite(cells: pd.Series, values: np.ndarray) -> tuple[Finding, ...]:
         "leave a cell empty where nothing was observed",
         count=count,
         column=str(cells.name),
-        where=quoted(cells, infinite),
+        where=quoted(cells, endless),
     )
     return (finding,)
 
 
-def _missing(name: str, numbers: np.ndarray, found: tuple[Finding, ...]) -> tuple[Finding, ...]:
-    count = int(np.isnan(numbers).sum()) - sum(finding.count for finding in found)
+def _missing(name: str, missing: np.ndarray, *, known: bool) -> tuple[Finding, ...]:
+    count = int(missing.sum())
     if not count:
         return ()
-    message = f"{counted(count, 'missing cell')} in {name!r}, {count / len(numbers):.1%} of its rows"
-    return (Finding(code="missing-cells", action="noted", message=message, count=count, column=name),)
+    message = f"{counted(count, 'missing cell')} in {name!r}, {count / len(missing):.1%} of its rows"
+    if not known:
+        return (Finding(code="missing-cells", action="noted", message=message, count=count, column=name),)
+    message += "; what is known in advance should be there for every one"
+    return (Finding(code="missing-known", action="noted", message=message, count=count, column=name),)

@@ -6,29 +6,36 @@ rows have. Steps of a day and longer follow the local calendar of `data.timezone
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import msgspec
 import numpy as np
 import pandas as pd
 
+from forecasting.columns import Columns
+from forecasting.reading.tables import MOST_ROWS, place
 from forecasting.report import Action, Finding, counted
 from forecasting.series import Panel, Series, is_calendar, regular_index, rfc3339
+from forecasting.statics import StaticValue
 
-_MOST_ROWS = 50_000_000
 _MOST_PER_ROW = 20
 _CALENDAR = ["YS", "QS", "MS", "ME"]
 
 
 @dataclass(frozen=True)
 class Rows:
-    """Rows in columns: number of the series, UTC time, target values, and where each stood in the source."""
+    """Rows in columns: number of the series, UTC time, values, and where each stood in the source.
+
+    `statics` holds the static values of each series, in the order of `ids`.
+    """
 
     ids: tuple[str, ...]
     codes: np.ndarray
     times: pd.DatetimeIndex
-    targets: np.ndarray
+    values: np.ndarray
     places: pd.Index
+    statics: tuple[Mapping[str, StaticValue], ...]
 
     def __len__(self) -> int:
         """Return the number of rows."""
@@ -36,7 +43,8 @@ class Rows:
 
     def take(self, which: np.ndarray) -> Rows:
         """Return the rows at these positions, or where this mask holds, in that order."""
-        return Rows(self.ids, self.codes[which], self.times[which], self.targets[which], self.places[which])
+        codes, times, values, places = self.codes[which], self.times[which], self.values[which], self.places[which]
+        return replace(self, codes=codes, times=times, values=values, places=places)
 
     def follows(self) -> np.ndarray:
         """Tell for each row but the first whether it belongs to the series of the row before it."""
@@ -44,7 +52,7 @@ class Rows:
 
     def place(self, at: int) -> str:
         """Return where a row stood, for a person to look up."""
-        return f"{self.places.name or 'row'} {self.places[at]}, {rfc3339(self.times[at])}"
+        return f"{place(self.places, at)}, {rfc3339(self.times[at])}"
 
     def finding(self, code: str, action: Action, mask: np.ndarray, message: str) -> Finding:
         """Return a finding about the rows of a mask, with the first of them as example."""
@@ -95,13 +103,13 @@ def without_repeats(rows: Rows) -> tuple[Rows, tuple[Finding, ...]]:
 
 
 def _equal(left: Rows, right: Rows) -> np.ndarray:
-    both_missing = np.isnan(left.targets) & np.isnan(right.targets)
-    return np.asarray((both_missing | (left.targets == right.targets)).all(axis=1))
+    both_missing = np.isnan(left.values) & np.isnan(right.values)
+    return np.asarray((both_missing | (left.values == right.values)).all(axis=1))
 
 
-def to_panel(rows: Rows, columns: list[str], freq: str, timezone: str) -> tuple[Panel, tuple[Finding, ...]]:
+def to_panel(rows: Rows, columns: Columns, freq: str, timezone: str) -> tuple[Panel, tuple[Finding, ...]]:
     """Lay sorted rows on the grid, holes as rows of NaN; the panel is empty where a finding refuses that."""
-    empty = Panel(tuple(columns), freq, timezone, ())
+    empty = Panel(columns, freq, timezone, ())
     anchor = _anchor(rows, freq, timezone)
     steps = _steps(rows.times, anchor, freq, timezone)
     if (steps < 0).any():
@@ -111,8 +119,8 @@ def to_panel(rows: Rows, columns: list[str], freq: str, timezone: str) -> tuple[
     grid = regular_index(anchor, rows.times.max(), freq, timezone)
     bounds = np.searchsorted(rows.codes, np.arange(len(rows.ids) + 1))
     series = tuple(
-        _series(name, grid, steps[low:high], rows.targets[low:high])
-        for name, low, high in zip(rows.ids, bounds, bounds[1:], strict=False)
+        replace(_series(name, grid, steps[low:high], rows.values[low:high]), static=static)
+        for name, static, low, high in zip(rows.ids, rows.statics, bounds, bounds[1:], strict=False)
     )
     return replace(empty, series=series), _gaps(rows, steps)
 
@@ -172,7 +180,7 @@ def _absurd(rows: Rows, steps: np.ndarray, freq: str, timezone: str) -> Finding 
     """Refuse a grid that holds almost nothing but holes: one mistyped year would ask for all the memory there is."""
     hole = _holes(rows, steps)
     total, axis = len(rows) + int(hole.sum()), int(np.ptp(steps)) + 1
-    if total <= _MOST_PER_ROW * len(rows) and max(total, axis) <= _MOST_ROWS:
+    if total <= _MOST_PER_ROW * len(rows) and max(total, axis) <= MOST_ROWS:
         return None
     message = (
         f"{counted(len(rows), 'row')} would become {counted(max(total, axis), 'row')} on the grid of freq {freq!r}; "

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from forecasting.errors import DataError, DataRejected, UnreadableSource
+from forecasting.addresses import is_address
+from forecasting.errors import DataError, DataRejected
 from forecasting.plausible import screen_panel
 from forecasting.reading.checking import check_header, read_ids, read_values, wanted_columns, without_blank_rows
+from forecasting.reading.database import read_query
+from forecasting.reading.files import read_files
 from forecasting.reading.grid import Rows, in_order, to_panel, without_repeats
-from forecasting.reading.quality import check_panel, check_split, summarise
-from forecasting.reading.tables import Table, read_table
+from forecasting.reading.limits import within_limits
+from forecasting.reading.quality import check_panel, check_split, summarise, without_future
+from forecasting.reading.statics import read_statics
+from forecasting.reading.tables import Table
 from forecasting.reading.timestamps import Clock, read_times
 from forecasting.report import DataReport, Finding
 from forecasting.series import cut
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     import pandas as pd
 
@@ -27,32 +32,34 @@ if TYPE_CHECKING:
 
 
 def read_panel(project: Project) -> tuple[Panel, DataReport]:
-    """Read the file of a project into series on a regular grid, and report what was found in it.
+    """Read the source of a project into series on a regular grid, and report what was found in it.
 
     Raises:
-        NoSuchSource: there is no such file.
-        UnreadableSource: it is no csv table.
+        NoSuchSource: there is no such file or database.
+        UnreadableSource: it is no table.
         DataRejected: a finding refuses the rows; the error carries the report.
     """
-    data, path = project.data, project.source
-    if not path.exists() and ("://" in data.source or "*" in data.source):
-        message = f"data.source is {data.source!r}; this version reads one csv or csv.gz file"
-        raise UnreadableSource(message)
-    as_text = [data.time, *([data.series] if data.series else [])]
-    return panel_from_table(read_table(path, wanted_columns(data), as_text), project)
+    return panel_from_table(_table(project), project)
+
+
+def _table(project: Project) -> Table:
+    data, wanted = project.data, wanted_columns(project.data)
+    if is_address(data.source):
+        return read_query(data.source, data.query or "", Path(project.folder), wanted)
+    return read_files(project.source, wanted)
 
 
 def read_history(project: Project, path: Path) -> tuple[Panel, DataReport]:
     """Read rows to forecast from: the columns of the project in another file, however few and however quiet.
 
+    `path` may be a glob or a folder of Parquet files. Rows of known covariates alone, for the steps to come, stay.
+
     Raises:
         NoSuchSource: there is no such file.
-        UnreadableSource: it is no csv table.
+        UnreadableSource: it is no table.
         DataRejected: a finding refuses the rows; the error carries the report.
     """
-    data = project.data
-    as_text = [data.time, *([data.series] if data.series else [])]
-    return _panel(read_table(path, wanted_columns(data), as_text), project, _lay)
+    return _panel(read_files(path, wanted_columns(project.data)), project, _lay)
 
 
 def panel_from_frame(frame: pd.DataFrame, project: Project, source: str = "frame") -> tuple[Panel, DataReport]:
@@ -87,15 +94,18 @@ def _panel(table: Table, project: Project, lay: Lay) -> tuple[Panel, DataReport]
 def _read_rows(frame: pd.DataFrame, data: DataSection) -> tuple[Rows, tuple[Finding, ...]]:
     codes, ids, lost = read_ids(frame, data.series)
     times, clock = read_times(frame[data.time], codes, Clock(data.time, data.timezone, data.freq))
-    values, cells = read_values(frame, data.targets)
-    return Rows(ids, codes, times, values, frame.index), (*lost, *clock, *cells)
+    values, cells = read_values(frame, data.columns)
+    values, limits = within_limits(values, frame.index, data)
+    statics, fixed = read_statics(frame, codes, ids, data)
+    rows = Rows(ids, codes, times, values, frame.index, statics)
+    return rows, (*lost, *clock, *cells, *limits, *fixed)
 
 
 def _lay(rows: Rows, project: Project) -> tuple[Panel, tuple[Finding, ...]]:
     data = project.data
     rows, unsorted = in_order(rows)
     rows, repeated = without_repeats(rows)
-    panel, gaps = to_panel(rows, data.targets, data.freq, data.timezone)
+    panel, gaps = to_panel(rows, data.columns, data.freq, data.timezone)
     return panel, unsorted + repeated + gaps
 
 
@@ -106,7 +116,8 @@ def _lay_and_judge(rows: Rows, project: Project) -> tuple[Panel, tuple[Finding, 
 
 
 def _judge(panel: Panel, parts: tuple[float, float, float]) -> tuple[Panel, tuple[Finding, ...]]:
-    findings = check_panel(panel)
+    panel, future = without_future(panel)
+    findings = (*future, *check_panel(panel))
     if any(finding.code == "too-short" for finding in findings):
         return panel, findings
     try:
@@ -114,7 +125,7 @@ def _judge(panel: Panel, parts: tuple[float, float, float]) -> tuple[Panel, tupl
     except DataError as error:
         return panel, (*findings, Finding(code="too-short", action="refused", message=str(error)))
     panel, implausible = screen_panel(panel, split)
-    return panel, (*findings, *check_split(split), *implausible)
+    return panel, (*findings, *check_split(panel, split), *implausible)
 
 
 def _accepted(table: Table, findings: tuple[Finding, ...]) -> tuple[Finding, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterable
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -10,10 +11,11 @@ from tempfile import TemporaryDirectory
 import mlflow.pyfunc
 import pandas as pd
 from mlflow.models import Model, ModelSignature
-from mlflow.types import ColSpec, DataType, Schema
+from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema
 from mlflow.types.schema import AnyType
 
-from forecasting.bundle import Spec
+from forecasting.bundle import Spec, load_bundle
+from forecasting.prediction import default_levels
 
 BUNDLE = "artifacts/bundle"
 """Where the bundle lies in the artifact."""
@@ -23,13 +25,14 @@ PYFUNC = Path(__file__).with_name("pyfunc.py")
 
 def write_artifact(folder: Path, bundle: Path, spec: Spec, example: pd.DataFrame, model: Model) -> None:
     """Write into a new folder what mlflow's `load_model` can open: models-from-code, so without a pickle."""
+    levels = default_levels(load_bundle(bundle).calibration)
     with TemporaryDirectory() as scratch:
         staged = shutil.copytree(bundle, Path(scratch) / Path(BUNDLE).name)  # mlflow keeps the name it finds
         mlflow.pyfunc.save_model(
             path=str(folder),
             python_model=str(PYFUNC),
             artifacts={"bundle": str(staged)},
-            signature=signature_of(spec),
+            signature=signature_of(spec, levels),
             input_example=_frame(example),
             pip_requirements=requirements(),
             mlflow_model=model,
@@ -51,16 +54,22 @@ def gatecast_version() -> str | None:
         return None
 
 
-def signature_of(spec: Spec) -> ModelSignature:
-    """Return the columns that `pyfunc` takes and returns."""
+def signature_of(spec: Spec, levels: tuple[int, ...]) -> ModelSignature:
+    """Return the columns that `pyfunc` takes, and returns where no other levels are asked for, and its parameters."""
     # mlflow's own datetime refuses a time zone, so the type is open: aware or naive times, or RFC 3339 as in JSON.
     time = ColSpec(AnyType(), "timestamp", required=False)
     series = ColSpec(DataType.string, "series", required=False)
-    targets = [ColSpec(DataType.double, name) for name in spec.targets]
-    medians = [ColSpec(DataType.double, f"{name}-median") for name in spec.targets]
-    inputs = [time, series, *targets]
-    outputs = [series, time, ColSpec(DataType.long, "step"), *targets, *medians]
-    return ModelSignature(inputs=Schema(inputs), outputs=Schema(outputs))
+    static = [ColSpec(AnyType(), name, required=False) for name in spec.columns.static]
+    inputs = [time, series, *_doubles(spec.columns.row), *static]
+    ends = [f"{name}-{end}-{level}" for level in levels for name in spec.targets for end in ("lo", "hi")]
+    answers = _doubles([*spec.targets, *(f"{name}-median" for name in spec.targets), *ends])
+    outputs = [series, time, ColSpec(DataType.long, "step"), *answers]
+    params = ParamSchema([ParamSpec("levels", DataType.long, list(levels), (-1,))])
+    return ModelSignature(inputs=Schema(inputs), outputs=Schema(outputs), params=params)
+
+
+def _doubles(names: Iterable[str]) -> list[ColSpec]:
+    return [ColSpec(DataType.double, name) for name in names]
 
 
 def _frame(example: pd.DataFrame) -> pd.DataFrame:

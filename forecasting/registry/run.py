@@ -95,11 +95,19 @@ class Run:
             digest=digest[:DIGEST_CHARACTERS],
             source_type="local",
             source=_json({"uri": source}),
-            schema=_json({"mlflow_colspec": [{"type": "float", "name": one} for one in panel.columns]}),
+            schema=_json({"mlflow_colspec": [{"type": "float", "name": one} for one in panel.columns.row]}),
             profile=_json(_profile(panel, digest)),
         )
         with reaching(self.uri):
             self.client.log_inputs(self.id, [DatasetInput(dataset, [InputTag("mlflow.data.context", context)])])
+
+    @contextmanager
+    def child(self, name: str) -> Iterator[Run]:
+        """Record a part of this run as a run below it, which ends as its block does; this one samples the machine."""
+        with reaching(self.uri):
+            run = start_run(self.client, self.uri, self.experiment_id, name, {"mlflow.parentRunId": self.id})
+        with ended(run):
+            yield run
 
     def register(self, folder: Path, example: pd.DataFrame, card: str = "") -> ModelVersion:
         """Register a bundle, under the name in its spec, as a model that mlflow itself can load.
@@ -144,12 +152,31 @@ def start_run(client: MlflowClient, uri: str, experiment_id: str, name: str | No
     return Run(found.info.run_id, experiment_id, uri, client)
 
 
+def find_run(client: MlflowClient, uri: str, experiment_id: str, tags: Mapping[str, str]) -> Run | None:
+    """Return the newest run that has these tags, RUNNING again; None where there is none, or it was deleted."""
+    wanted = " and ".join(f"tags.`{key}` = '{value}'" for key, value in tags.items())
+    found = client.search_runs([experiment_id], wanted, max_results=1, order_by=["attributes.start_time DESC"])
+    if not found:
+        return None
+    number, known = found[0].info.run_id, found[0].data.tags
+    client.update_run(number, status="RUNNING")
+    if "error" in known:
+        client.delete_tag(number, "error")
+    return Run(number, experiment_id, uri, client)
+
+
 @contextmanager
 def recorded(run: Run) -> Iterator[Run]:
     """End the run as the block ends, and sample the machine while it runs."""
+    with ended(run), _sampled(run):
+        yield run
+
+
+@contextmanager
+def ended(run: Run) -> Iterator[Run]:
+    """End the run as the block ends."""
     try:
-        with _sampled(run):
-            yield run
+        yield run
     except BaseException as error:
         with suppress(RegistryError):  # the error of the block is the one to tell
             _end(run, "KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED", error)
@@ -159,7 +186,7 @@ def recorded(run: Run) -> Iterator[Run]:
 
 @contextmanager
 def _sampled(run: Run) -> Iterator[None]:
-    monitor = SystemMetricsMonitor(run.id, sampling_interval=SAMPLE_SECONDS, tracking_uri=run.uri)
+    monitor = SystemMetricsMonitor(run.id, sampling_interval=SAMPLE_SECONDS, resume_logging=True, tracking_uri=run.uri)
     monitor.start()
     try:
         yield

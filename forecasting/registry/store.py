@@ -15,7 +15,7 @@ from mlflow.store.artifact.artifact_repository_registry import get_artifact_repo
 from forecasting.errors import CorruptBundle, NoSuchModel
 from forecasting.registry.access import connect, reaching, without_password
 from forecasting.registry.artifact import BUNDLE
-from forecasting.registry.run import Run, recorded, start_run
+from forecasting.registry.run import Run, find_run, recorded, start_run
 from forecasting.registry.version import ModelVersion, version_from
 
 if TYPE_CHECKING:
@@ -142,8 +142,20 @@ class Registry:
         FINISHED, or KILLED on Ctrl-C, or FAILED on any other error, which the tag `error` then says.
         """
         with self._reach() as client:
-            known = {"mlflow.source.git.commit": git_commit} if git_commit else {}
-            run = start_run(client, self.uri, self._experiment(model), name, {**known, **(tags or {})})
+            run = start_run(client, self.uri, self._experiment(model), name, _commit(git_commit) | dict(tags or {}))
+        with recorded(run):
+            yield run
+
+    @contextmanager
+    def resumed(self, model: str, key: Mapping[str, str], *, name: str, git_commit: str | None) -> Iterator[Run]:
+        """Record more of the run of a model that has the tags `key`, or of a new one; it ends as `run` does.
+
+        No value in `key` may hold a quote.
+        """
+        with self._reach() as client:
+            experiment = self._experiment(model)
+            run = find_run(client, self.uri, experiment, key)
+            run = run or start_run(client, self.uri, experiment, name, _commit(git_commit) | dict(key))
         with recorded(run):
             yield run
 
@@ -195,6 +207,10 @@ class Registry:
         if found.lifecycle_stage == "deleted":  # by hand, in the UI; its name cannot be taken again
             client.restore_experiment(found.experiment_id)
         return str(found.experiment_id)
+
+
+def _commit(commit: str | None) -> dict[str, str]:
+    return {"mlflow.source.git.commit": commit} if commit else {}
 
 
 def _pages(search: Callable[[str | None], Any]) -> list[Any]:

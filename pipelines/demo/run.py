@@ -116,11 +116,12 @@ def _request(one: Series) -> dict[str, Any]:
 def _show_answer(answer: dict[str, Any], one: Series, project: Project, console: Console) -> None:
     step, model = answer["forecast"][0], answer["model"]
     table = Table(title=f"{one.id} at {step['timestamp']}, by {model['name']} version {model['version']}")
-    for heading in ("", f"last seen {rfc3339(one.index[-1])}", "forecast (mean)", "median", "unit"):
+    for heading in ("", f"last seen {rfc3339(one.index[-1])}", "forecast (mean)", "median", "90 % interval", "unit"):
         table.add_column(heading, justify="right" if heading else "left")
     for column, last in zip(project.data.targets, one.values[-1], strict=True):
         numbers = (f"{value:.2f}" for value in (last, step["point"][column], step["median"][column]))
-        table.add_row(column, *numbers, answer["units"].get(column, ""))
+        low, high = step["intervals"]["90"][column]
+        table.add_row(column, *numbers, f"{low:.2f} to {high:.2f}", answer["units"].get(column, ""))
     console.print(table)
     for warning in answer["warnings"]:
         console.print(f"  {warning['code']}: {warning['detail']}", markup=False)

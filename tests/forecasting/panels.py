@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import msgspec
 import numpy as np
 import pandas as pd
 import torch
-from hypothesis import strategies as st
 from torch import Tensor
 
 from forecasting.calendar import Calendar, nanoseconds
-from forecasting.network import Architecture, Forecaster, Rows, State
+from forecasting.columns import Columns
+from forecasting.conformal import Calibration, Outcome, calibrate
+from forecasting.members import Architecture
+from forecasting.network import Forecaster, State
 from forecasting.project import Project, TrainSection, parse_project
-from forecasting.scaled import Part, ScaledSeries, scale_panel
-from forecasting.scaling import Units, fit_scaler
+from forecasting.scaled import Part, ScaledSeries, Scales, origins, scale_panel, targets
+from forecasting.scaling import Scale, Scaler, Units, fit_scaler
 from forecasting.series import Panel, Series, cut
+from forecasting.statics import Statics, fit_statics
+from forecasting.streaming import Job, stream
+from forecasting.transforms import PLAIN
 
 CELLS = ("lstm", "gru", "rnn")
 HOURLY = Calendar(freq="h")
@@ -25,31 +29,49 @@ NO_CALENDAR = Calendar(freq="YS")
 START = pd.Timestamp("2024-01-01", tz="UTC")
 
 
-def series(name: str, values: np.ndarray, late: int = 0) -> Series:
+def series(name: str, values: np.ndarray, late: int = 0, **static: float | str | None) -> Series:
     """Build an hourly series that starts `late` rows behind START."""
     index = pd.date_range(START + pd.Timedelta(hours=late), periods=len(values), freq="h")
-    return Series(name, index, np.asarray(values, dtype=np.float32))
+    return Series(name, index, np.asarray(values, dtype=np.float32), static)
 
 
-def panel(*parts: Series) -> Panel:
-    return Panel(tuple("abcdefgh"[: parts[0].values.shape[1]]), "h", "UTC", parts)
+def columns(width: int, past: int = 0, known: int = 0, static: tuple[str, ...] = ()) -> Columns:
+    """Name the columns of a row a, b, c, ...; the last `known` are known in advance, the `past` before them are not."""
+    names, targets = tuple("abcdefgh"[:width]), width - past - known
+    return Columns(names[:targets], names[targets : targets + past], names[targets + past :], static)
 
 
-def scaled(*parts: Series, split: tuple[float, float, float] = (0.6, 0.2, 0.2)) -> tuple[ScaledSeries, ...]:
+def panel(*parts: Series, past: int = 0, known: int = 0) -> Panel:
+    first = parts[0]
+    return Panel(columns(first.values.shape[1], past, known, tuple(first.static)), "h", "UTC", parts)
+
+
+def scaled(
+    *parts: Series, split: tuple[float, float, float] = (0.6, 0.2, 0.2), past: int = 0, known: int = 0
+) -> tuple[ScaledSeries, ...]:
     """Cut and scale hourly series as training does."""
-    whole = panel(*parts)
+    whole = panel(*parts, past=past, known=known)
     cuts = cut(whole, split)
-    return scale_panel(whole, fit_scaler(cuts.train(whole)), HOURLY, cuts)
+    train = cuts.train(whole)
+    return scale_panel(whole, Scales(fit_scaler(train), fit_statics(train), HOURLY), cuts)
 
 
-def plain(z: Any, valid: int, test: int, calendar: Calendar = NO_CALENDAR) -> ScaledSeries:
+def own_units(width: int) -> Units:
+    """Return units that change nothing."""
+    none = (None,) * width
+    scale = Scale(mean=(0.0,) * width, std=(1.0,) * width, spread=(1.0,) * width, lower=none, upper=none)
+    return Scaler(series={}, overall=scale, transforms=(PLAIN,) * width, ids=()).units(None)
+
+
+def plain(
+    z: Any, valid: int, test: int, calendar: Calendar = NO_CALENDAR, past: int = 0, known: int = 0
+) -> ScaledSeries:
     """Build a series whose z units are its own; validation starts at row `valid`, the test part at row `test`."""
     values = np.asarray(z, dtype=np.float32)
-    one = series("a", values)
-    limit = np.full(values.shape[1], np.inf, dtype=np.float32)
-    units = Units(np.zeros_like(limit), np.ones_like(limit), -limit, limit)
+    one, width = series("a", values), values.shape[1]
     parts = (Part(0, valid), Part(valid, test), Part(test, len(values)))
-    return ScaledSeries(one, units, calendar, nanoseconds(one.index), *parts)
+    roles, static = columns(width, past, known), Statics().encode(None)
+    return ScaledSeries(one, roles, own_units(width), static, Statics(), calendar, nanoseconds(one.index), *parts)
 
 
 def walk(rows: int, columns: int = 2, seed: int = 0, missing: float = 0.0) -> np.ndarray:
@@ -62,20 +84,22 @@ def walk(rows: int, columns: int = 2, seed: int = 0, missing: float = 0.0) -> np
     return values.astype(np.float32)
 
 
-def architecture(**changes: Any) -> Architecture:
+def architecture(columns: int = 2, past: int = 0, **changes: Any) -> Architecture:
+    """Build an architecture for so many targets and past covariates."""
     fields: dict[str, Any] = {
-        "cell": "lstm", "columns": 2, "calendar": 0, "horizon": 2, "lags": 3, "hidden": 4, "layers": 1,
-        "dropout": 0.0, "members": 2,
+        "cell": "lstm", "channels": "joint", "targets": columns, "seen": columns + past, "known": 0, "statics": 0,
+        "categories": (), "calendar": 0, "horizon": 2, "lags": 3, "hidden": 4, "layers": 1, "dropout": 0.0,
+        "members": 2,
     }  # fmt: skip
     return Architecture(**fields | changes)
 
 
 def forecaster(seed: int = 0, **changes: Any) -> Forecaster:
-    """Build a forecaster with random heads, linear road, share and spread; the latter two are positive."""
+    """Build a forecaster with random heads, linear road, share, spread and noise; share and spread are positive."""
     built = Forecaster(architecture(**changes))
     draw = torch.Generator().manual_seed(seed)
     with torch.no_grad():
-        for weight in (*built.parameters(), *built.linear.buffers()):
+        for weight in (*built.parameters(), *built.linear.buffers(), built.noise):
             weight.copy_(torch.randn(weight.shape, generator=draw) * 0.3)
         for weight in (built.share, built.spread):
             weight.copy_(torch.rand(weight.shape, generator=draw) + 0.5)
@@ -84,7 +108,7 @@ def forecaster(seed: int = 0, **changes: Any) -> Forecaster:
 
 def tensors(state: State) -> list[Tensor]:
     """List every tensor of a state."""
-    return [state.level, state.seen, state.absence, state.changes, *(part for cell in state.cells for part in cell)]
+    return [*state.past, *state.static, *(part for cell in state.cells for part in cell)]
 
 
 def close(ours: Any, theirs: Any, tolerance: float = 1e-5) -> None:
@@ -92,37 +116,14 @@ def close(ours: Any, theirs: Any, tolerance: float = 1e-5) -> None:
     torch.testing.assert_close(ours, theirs, rtol=tolerance, atol=tolerance)
 
 
-@dataclass(frozen=True)
-class Case:
-    """An architecture but for its cell, and rows for it."""
-
-    fields: dict[str, Any]
-    rows: Rows
-    seed: int
-
-    def forecaster(self, cell: str) -> Forecaster:
-        return forecaster(self.seed, cell=cell, **self.fields)
-
-
-@st.composite
-def cases(draw: st.DrawFn) -> Case:
-    """Draw small architectures and rows: complete, with holes, with late first rows, with a column never seen."""
-    fields = {
-        "columns": draw(st.integers(1, 3)),
-        "calendar": draw(st.sampled_from([0, 2])),
-        "horizon": draw(st.integers(1, 3)),
-        "lags": draw(st.integers(1, 5)),
-        "layers": draw(st.integers(1, 2)),
-        "members": draw(st.integers(1, 2)),
-    }
-    batch, time, seed = draw(st.integers(1, 3)), draw(st.integers(2, 16)), draw(st.integers(0, 2**16))
-    noise = torch.Generator().manual_seed(seed)
-    values = torch.randn(batch, time, fields["columns"], generator=noise)
-    values[torch.rand(values.shape, generator=noise) < draw(st.sampled_from([0.0, 0.3, 0.9]))] = torch.nan
-    values[:, : draw(st.integers(0, 3))] = torch.nan
-    if draw(st.booleans()):
-        values[0, :, -1] = torch.nan
-    return Case(fields, Rows(values, torch.randn(batch, time, fields["calendar"], generator=noise)), seed)
+def calibrated(network: Forecaster, panel: tuple[ScaledSeries, ...], levels: list[int]) -> Calibration:
+    """Calibrate on validation rows."""
+    horizon = network.architecture.horizon
+    rows = [origins(one.valid, horizon) for one in panel]
+    told = stream(network, [Job(one, at) for one, at in zip(panel, rows, strict=True)])
+    came = [targets(one, at, horizon) for one, at in zip(panel, rows, strict=True)]
+    parts = zip(told, came, panel, strict=True)
+    return calibrate([Outcome(*said, actual, one.target_units) for said, actual, one in parts], levels)
 
 
 def project(**sections: Any) -> Project:

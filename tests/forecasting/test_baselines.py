@@ -1,19 +1,30 @@
 from __future__ import annotations
 
 import warnings
+from dataclasses import replace
 
 import numpy as np
 import pytest
-import torch
 from statsmodels.tsa.api import VAR
 
 from forecasting import baselines
-from forecasting.baselines import DoesNotApply, all_baselines, linear, persistence, seasonal_naive, var
+from forecasting.baselines import (
+    BASELINES,
+    DoesNotApply,
+    Fitted,
+    Predictor,
+    fit_baseline,
+    fit_linears,
+    fit_seasonal_naive,
+    fit_vars,
+    persistence,
+    seasonal_naive,
+)
 from forecasting.calendar import Calendar
-from forecasting.network import fill_alone
-from forecasting.ridge import fit_linear
+from forecasting.columns import Columns
+from forecasting.ridge import fit_linear, say
 from forecasting.scaled import ScaledSeries
-from tests.forecasting.panels import HOURLY, NO_CALENDAR, plain, walk
+from tests.forecasting.panels import HOURLY, NO_CALENDAR, plain, scaled, series, walk
 
 NAN = np.nan
 QUARTERS = Calendar(freq="QS")  # a season of four rows
@@ -48,23 +59,27 @@ def test_the_seasonal_naive_takes_the_value_before_where_that_of_the_season_is_m
 
 
 def test_without_a_season_there_is_no_seasonal_naive() -> None:
-    with pytest.raises(DoesNotApply, match=r"^steps of YS have no season$"):
-        seasonal_naive(column(1, 2, 3, 4), range(2, 3), 1)
+    assert refused(fit_seasonal_naive([column(1, 2, 3, 4)], 1)) == ["steps of YS have no season"]
 
 
 @pytest.mark.parametrize("horizon", [1, 3])
 def test_linear_is_the_road_fitted_to_the_one_series(horizon: int) -> None:
     one = plain(walk(300, missing=0.1), 200, 240, HOURLY)
-    said = linear(one, range(239, 290), horizon)
-    road = fit_linear([one], horizon).road
-    filled = fill_alone(torch.from_numpy(one.z(0, 290)), road.lags)
-    added = road(filled.changes, filled.level, torch.from_numpy(one.features(0, 290))[None])
-    np.testing.assert_allclose(said, (filled.level[0, :, None] + added[0])[239:].numpy(), atol=1e-5)
+    said = asked(fit_linears([one], horizon), range(239, 290))
+    np.testing.assert_array_equal(said, say(fit_linear([one], horizon).road, one, range(239, 290)))
+    assert not (said == persistence(one, range(239, 290), horizon)).all()
 
 
 def test_linear_needs_ten_training_rows() -> None:
-    with pytest.raises(DoesNotApply, match=r"^series a has fewer than 10 training rows$"):
-        linear(plain(walk(30), 9, 20), range(20, 25), 1)
+    assert refused(fit_linears([plain(walk(30), 9, 20)], 1)) == ["series a has fewer than 10 training rows"]
+
+
+def test_over_twenty_series_share_one_linear_road_which_even_a_new_one_takes() -> None:
+    panel = [plain(walk(60, seed=seed), 40, 50, QUARTERS) for seed in range(20)] + [plain(walk(60), 3, 50, QUARTERS)]
+    found = fit_linears(panel, 2)
+    road = fit_linear(panel[:20], 2).road
+    for one, fitted in zip(panel, found, strict=True):
+        np.testing.assert_array_equal(asked([fitted], range(49, 58)), say(road, one, range(49, 58)))
 
 
 @pytest.mark.parametrize(("missing", "calendar"), [(0.0, QUARTERS), (0.0, HOURLY), (0.2, HOURLY)])
@@ -74,7 +89,7 @@ def test_var_is_that_of_statsmodels(missing: float, calendar: Calendar) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         fitted = VAR(level[:300]).fit(maxlags=min(24, calendar.season), ic="aic", trend="c")
-    said = var(one, range(319, 390), 4)
+    said = asked(fit_vars([one], 4), range(319, 390))
     for origin in (319, 350, 389):
         theirs = fitted.forecast(level[origin - fitted.k_ar + 1 : origin + 1], 4)
         np.testing.assert_allclose(said[origin - 319], theirs, rtol=1e-4, atol=1e-4)
@@ -82,20 +97,20 @@ def test_var_is_that_of_statsmodels(missing: float, calendar: Calendar) -> None:
 
 def test_a_var_of_order_zero_says_the_mean() -> None:
     noise = np.random.default_rng(0).normal(size=(400, 2)).astype(np.float32)
-    said = var(plain(noise, 300, 320, QUARTERS), range(320, 330), 3)
+    said = asked(fit_vars([plain(noise, 300, 320, QUARTERS)], 3), range(320, 330))
     np.testing.assert_allclose(said, np.broadcast_to(noise[:300].mean(axis=0), (10, 3, 2)), atol=1e-6)
 
 
 def test_var_forecasts_from_rows_before_it_has_all_its_lags() -> None:
     one = plain(walk(400), 300, 320, QUARTERS)
-    assert np.isfinite(var(one, range(3), 2)).all()
+    assert np.isfinite(asked(fit_vars([one], 2), range(3))).all()
 
 
 @pytest.mark.parametrize("columns", [1, 31])
 def test_var_does_not_apply_to_one_column_nor_to_too_many(columns: int) -> None:
-    one = plain(walk(400, columns=columns), 300, 320)
-    with pytest.raises(DoesNotApply, match=rf"^{columns} columns; a VAR is fitted to 2 to 30$"):
-        var(one, range(320, 330), 1)
+    named = Columns(tuple(f"c{place}" for place in range(columns)))
+    one = replace(plain(walk(400, columns=columns), 300, 320), columns=named)
+    assert refused(fit_vars([one], 1)) == [f"{columns} columns; a VAR is fitted to 2 to 30"]
 
 
 @pytest.mark.parametrize("fault", ["short", "still"])
@@ -103,49 +118,84 @@ def test_var_needs_rows_and_columns_that_move(fault: str) -> None:
     z = walk(400)
     z[:, 1] *= fault == "short"
     one = plain(z, 6 if fault == "short" else 300, 320)
-    with pytest.raises(
-        DoesNotApply, match=r"^series a has too few training rows, or a column that never moves in them$"
-    ):
-        var(one, range(320, 330), 1)
+    assert refused(fit_vars([one], 1)) == ["series a has too few training rows, or a column that never moves in them"]
 
 
 def test_var_of_columns_that_say_the_same_does_not_crash() -> None:
     z = walk(400)
     z[:, 1] = z[:, 0]
-    made, reasons = all_baselines([plain(z, 300, 320)], [range(320, 330)], 2)
-    assert ("var" in reasons) == (made["var"] is None)
+    predictors, reason = fit_baseline("var", [plain(z, 300, 320)], [True], 2)
+    assert bool(predictors) == (reason is None)
 
 
 def test_a_var_that_grows_without_bound_does_not_apply() -> None:
     z = np.array([[1.3, 1.2]]) ** np.arange(60.0)[:, None] + walk(60)
-    with pytest.raises(DoesNotApply, match=r"^the VAR of series a grows without bound over 1000 steps$"):
-        var(plain(z, 50, 55, QUARTERS), range(55, 58), 1000)
+    one = plain(z, 50, 55, QUARTERS)
+    assert refused(fit_vars([one], 1000)) == ["the VAR of series a grows without bound over 1000 steps"]
+    assert np.isfinite(asked(fit_vars([one], 3), range(55, 58))).all()
 
 
-def test_a_baseline_that_does_not_apply_is_none_with_its_reason() -> None:
-    made, reasons = all_baselines([plain(walk(100, columns=1), 60, 80)], [range(79, 99)], 1)
-    assert made["var"] is None
-    assert made["seasonal_naive"] is None
-    assert reasons == {
-        "seasonal_naive": "steps of YS have no season",
-        "var": "1 columns; a VAR is fitted to 2 to 30",
-    }
+def test_over_a_hundred_series_have_no_var() -> None:
+    found = fit_vars([plain(walk(40), 30, 35)] * 101, 1)
+    assert set(refused(found)) == {"101 series; a VAR is fitted to each of at most 100"}
 
 
-def test_a_series_without_an_origin_asks_nothing_of_a_baseline() -> None:
-    panel = [plain(walk(100), 60, 80, HOURLY), plain(walk(5), 5, 5, HOURLY)]
-    made, reasons = all_baselines(panel, [range(79, 97), range(4, 2)], 3)
-    assert not reasons
-    for parts in made.values():
-        assert parts is not None
-        assert [part.shape for part in parts] == [(18, 3, 2), (0, 3, 2)]
+def test_many_series_have_a_var_of_their_newer_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(baselines, "MOST_VAR_ROWS_OF_ALL", 240)
+    one = plain(walk(400), 300, 320, QUARTERS)
+    newer = plain(walk(400)[180:], 120, 140, QUARTERS)
+    said = asked(fit_vars([one, one], 2), range(330, 340))
+    np.testing.assert_allclose(said, asked(fit_vars([newer], 2), range(150, 160)), atol=1e-5)
 
 
-def test_what_comes_after_an_origin_changes_no_baseline_made_there() -> None:
+@pytest.mark.parametrize("name", ["seasonal_naive", "var"])
+def test_a_baseline_that_applies_to_no_series_has_no_predictor_but_a_reason(name: str) -> None:
+    reasons = {"seasonal_naive": "steps of YS have no season", "var": "1 columns; a VAR is fitted to 2 to 30"}
+    one = plain(walk(100, columns=1), 60, 80)
+    assert fit_baseline(name, [one, one], [True, True], 1) == Fitted((), reasons[name])
+
+
+def test_persistence_stands_in_for_the_series_that_a_baseline_does_not_apply_to() -> None:
+    swings = np.sin(np.arange(100) * [[0.3], [0.5]]).T.astype(np.float32)
+    whole, short = (plain(swings, train, 80, HOURLY) for train in (60, 5))
+    predictors, reason = fit_baseline("linear", [whole, short, whole], [True, True, True], 2)
+    assert reason == "for 1 of 3 series persistence stands in: series a has fewer than 10 training rows"
+    np.testing.assert_array_equal(predictors[1](range(80, 90)), persistence(short, range(80, 90), 2))
+    assert not (predictors[0](range(80, 90)) == predictors[1](range(80, 90))).all()
+
+
+def test_a_series_that_is_not_judged_is_no_reason() -> None:
+    whole, short = plain(walk(100), 60, 80, HOURLY), plain(walk(100), 5, 80, HOURLY)
+    assert fit_baseline("linear", [whole, short], [True, False], 2).reason is None
+    assert fit_baseline("linear", [whole, short], [False, True], 2) == Fitted(
+        (), "series a has fewer than 10 training rows"
+    )
+
+
+@pytest.mark.parametrize("name", BASELINES)
+def test_what_comes_after_an_origin_changes_no_baseline_made_there(name: str) -> None:
     z = walk(200)
     changed = z.copy()
     changed[160:] += 5
-    before, after = (all_baselines([plain(one, 120, 150, HOURLY)], [range(149, 160)], 2)[0] for one in (z, changed))
-    for name, parts in before.items():
-        assert parts is not None
-        np.testing.assert_array_equal(parts[0], after[name][0])  # type: ignore[index]
+    before, after = (fit_baseline(name, [plain(one, 120, 150, HOURLY)], [True], 2) for one in (z, changed))
+    said = [fitted.predictors[0](range(149, 160)) for fitted in (before, after)]
+    assert said[0].shape == (11, 2, 2)
+    np.testing.assert_array_equal(*said)
+
+
+@pytest.mark.parametrize("name", BASELINES)
+def test_baselines_say_the_targets_alone(name: str) -> None:
+    one = scaled(series("x", walk(200, columns=4)), past=1, known=1)[0]
+    fitted = fit_baseline(name, [one], [True], 3)
+    assert fitted.predictors[0](range(159, 190)).shape == (31, 3, 2)
+
+
+def asked(found: list[Predictor | DoesNotApply], at: range) -> np.ndarray:
+    """Ask the one predictor that was fitted."""
+    assert not isinstance(found[0], DoesNotApply)
+    return found[0](at)
+
+
+def refused(found: list[Predictor | DoesNotApply]) -> list[str]:
+    """Say why there is no predictor."""
+    return [str(one) for one in found if isinstance(one, DoesNotApply)]

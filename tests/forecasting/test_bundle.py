@@ -1,24 +1,33 @@
 from __future__ import annotations
 
-import hashlib
+import dataclasses
 import json
 from pathlib import Path
 from shutil import copytree
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
-from safetensors.torch import load_file, save_file
 
 from forecasting.bundle import FORMAT, MANIFEST, Bundle, Golden, load_bundle, save_bundle
-from forecasting.errors import BundleError, CorruptBundle, IncompatibleBundle
-from forecasting.network import Rows
-from tests.forecasting.panels import CELLS, forecaster
+from forecasting.card import Card, CardColumn, CardData, CardScore
+from forecasting.errors import IncompatibleBundle
+from forecasting.network import Forecaster
+from forecasting.prediction import forecast, predict_z
+from forecasting.statics import Statics
+from tests.bundles import codes, rich_window, window
+from tests.forecasting.panels import CELLS
+from tests.forecasting.spoiling import forgotten, refused, respecified, reweighted, rewritten
 
-FILES = ("spec.json", "weights.safetensors", "scaler.json", "scorecard.json", "golden.json", MANIFEST)
+REQUIRED = ("spec.json", "weights.safetensors", "scaler.json")
+UNKNOWN = {
+    "statics.json": Statics(), "calibration.json": None, "scorecard.json": None, "golden.json": (), "card.json": None,
+}  # fmt: skip
+FILES = (*REQUIRED, *UNKNOWN, MANIFEST)
 
 
 @pytest.fixture
@@ -27,54 +36,50 @@ def folder(tiny_folder: Path, tmp_path: Path) -> Path:
     return Path(copytree(tiny_folder, tmp_path / "copy"))
 
 
-def rewritten(folder: Path, name: str, content: bytes) -> None:
-    """Replace a file and its digest, as somebody would who means it."""
-    (folder / name).write_bytes(content)
-    manifest = json.loads((folder / MANIFEST).read_bytes())
-    manifest[name] = hashlib.sha256(content).hexdigest()
-    (folder / MANIFEST).write_text(json.dumps(manifest))
+CARD = Card(
+    data=CardData(
+        source="x.csv", series=1, rows=9, freq="h", timezone="UTC", start="a", valid="b", test="c", end="d",
+        scaling="series", static=("size",),
+    ),
+    columns=(
+        CardColumn(
+            name="a", role="target", unit=None, log1p=True, integer=False, possible=(0.0, None), plausible=(0.0, 9.0),
+            mean=1.0, std=2.0, missing=0.5,
+        ),
+    ),
+    forecaster="3 x lstm", linear="none", trusted=0.5, levels=(90,),
+    scores=(CardScore(score="mse_z", model=0.1, baselines={"var": None}),), limits=("few rows",),
+)  # fmt: skip
+GOLDEN = Golden(
+    series="north", values=((1.5, None),), ahead=((), ()), times=(7,), point=((0.1, 0.2),), median=((0.3, 0.4),),
+    scale=((0.5, 0.6),),
+)  # fmt: skip
 
 
-def respecified(folder: Path, **changes: Any) -> None:
-    spec = json.loads((folder / "spec.json").read_bytes())
-    spec["architecture"] |= {key: value for key, value in changes.items() if key in spec["architecture"]}
-    spec |= {key: value for key, value in changes.items() if key in spec}
-    rewritten(folder, "spec.json", json.dumps(spec).encode())
-
-
-def reweighted(folder: Path, name: str, weight: torch.Tensor) -> None:
-    weights = load_file(folder / "weights.safetensors")
-    save_file(weights | {name: weight}, folder / "weights.safetensors")
-    rewritten(folder, "weights.safetensors", (folder / "weights.safetensors").read_bytes())
-
-
-def refused(folder: Path, kind: type[BundleError] = CorruptBundle) -> str:
-    with pytest.raises(BundleError) as caught:
-        load_bundle(folder)
-    assert type(caught.value) is kind
-    return str(caught.value)
+def _without_statics(bundle: Bundle) -> Bundle:
+    architecture = replace(bundle.spec.architecture, statics=0, categories=())
+    columns = replace(bundle.spec.columns, static=())
+    spec = replace(bundle.spec, architecture=architecture, columns=columns)
+    return dataclasses.replace(bundle, spec=spec, forecaster=Forecaster(architecture))
 
 
 @pytest.mark.parametrize("cell", CELLS)
-def test_a_bundle_comes_back_equal_to_the_bit(cell: str, tiny_bundle: Bundle, tmp_path: Path) -> None:
-    made = forecaster(cell=cell, calendar=tiny_bundle.spec.calendar.width)
-    golden = Golden(series="north", values=((1.5, None),), times=(7,), point=((0.1, 0.2),), median=((0.3, 0.4),))
-    saved = Bundle(replace(tiny_bundle.spec, architecture=made.architecture), made, tiny_bundle.scaler, None, (golden,))
+@pytest.mark.parametrize("channels", ["joint", "independent"])
+def test_a_bundle_comes_back_equal_to_the_bit(cell: str, channels: str, rich_bundle: Bundle, tmp_path: Path) -> None:
+    architecture = replace(rich_bundle.spec.architecture, cell=cell, channels=channels)
+    made = Forecaster(architecture).eval()
+    spec = replace(rich_bundle.spec, architecture=architecture)
+    saved = dataclasses.replace(rich_bundle, spec=spec, forecaster=made, golden=(GOLDEN,), card=CARD)
     save_bundle(saved, tmp_path / "new" / "bundle")
     opened = load_bundle(tmp_path / "new" / "bundle")
-    assert (opened.spec, opened.scaler, opened.scorecard, opened.golden) == (
-        saved.spec, saved.scaler, saved.scorecard, saved.golden,
-    )  # fmt: skip
+    for block in ("spec", "scaler", "statics", "calibration", "scorecard", "golden", "card"):
+        assert getattr(opened, block) == getattr(saved, block)
     ours, theirs = made.state_dict(), opened.forecaster.state_dict()
     assert list(ours) == list(theirs)
     assert all(ours[name].numpy().tobytes() == theirs[name].numpy().tobytes() for name in ours)
-    rows = Rows(torch.randn(1, 9, 2), torch.randn(1, 9, tiny_bundle.spec.calendar.width))
-    for a, b in zip(
-        made.unroll(rows, made.initial_state(1))[0],
-        opened.forecaster.unroll(rows, opened.forecaster.initial_state(1))[0],
-        strict=True,
-    ):
-        assert torch.equal(a, b)
+    asked = rich_window()
+    for a, b in zip(predict_z(saved, asked), predict_z(opened, asked), strict=True):
+        assert np.array_equal(a, b)
 
 
 def test_an_opened_forecaster_is_in_evaluation_mode_and_learns_no_more(tiny_folder: Path) -> None:
@@ -144,30 +149,67 @@ def test_another_manifest_is_refused(content: bytes, folder: Path) -> None:
     assert refused(folder).startswith("manifest.json of the bundle cannot be read: ")
 
 
-def test_a_manifest_that_leaves_out_a_file_is_refused(folder: Path) -> None:
-    manifest = json.loads((folder / MANIFEST).read_bytes())
-    del manifest["scaler.json"]
-    (folder / MANIFEST).write_text(json.dumps(manifest))
-    message = f"manifest.json of {folder} does not name scaler.json; the bundle is not whole: register it again"
+@pytest.mark.parametrize("name", REQUIRED)
+def test_a_manifest_that_leaves_out_a_file_no_model_can_do_without_is_refused(name: str, folder: Path) -> None:
+    forgotten(folder, name)
+    message = f"manifest.json of {folder} does not name {name}; the bundle is not whole: register it again"
     assert refused(folder) == message
+
+
+@pytest.mark.parametrize("gone", [True, False])
+@pytest.mark.parametrize("name", UNKNOWN)
+def test_what_a_bundle_need_not_have_is_unknown_where_the_manifest_leaves_it_out(
+    name: str, gone: bool, rich_bundle: Bundle, tmp_path: Path
+) -> None:
+    whole = dataclasses.replace(rich_bundle, golden=(GOLDEN,), card=CARD) if name != "statics.json" else None
+    save_bundle(whole or _without_statics(rich_bundle), tmp_path)
+    forgotten(tmp_path, name)
+    if gone:
+        (tmp_path / name).unlink()
+    assert getattr(load_bundle(tmp_path), name.removesuffix(".json")) == UNKNOWN[name]
+
+
+def test_a_bundle_of_three_files_forecasts_without_intervals(tiny_bundle: Bundle, folder: Path) -> None:
+    for name in UNKNOWN:
+        forgotten(folder, name)
+        (folder / name).unlink()
+    bare, whole = forecast(load_bundle(folder), window()), forecast(tiny_bundle, window())
+    assert np.array_equal(bare.median, whole.median)
+    assert (dict(bare.intervals), list(whole.intervals)) == ({}, [90])
+    assert codes(bare) == codes(whole)
+
+
+@pytest.mark.parametrize("name", ["../spec.json", "a/b.json", "/etc/hostname", "a\0b", ""])
+def test_a_manifest_that_names_what_is_no_file_of_a_bundle_is_refused(name: str, folder: Path) -> None:
+    manifest = json.loads((folder / MANIFEST).read_bytes())
+    (folder / MANIFEST).write_text(json.dumps(manifest | {name: ""}))
+    message = f"manifest.json of {folder} names {name!r}, which is no file of a bundle; register it again"
+    assert refused(folder) == message
+
+
+def test_a_file_of_a_later_version_is_checked_and_passed_over(folder: Path) -> None:
+    rewritten(folder, "drift.json", b"{}")
+    assert load_bundle(folder).spec.name == "tiny"
+    (folder / "drift.json").write_bytes(b"[]")
+    assert refused(folder).startswith("drift.json in ")
 
 
 @pytest.mark.parametrize("found", [0, FORMAT + 1, "1", None])
 def test_another_format_is_incompatible(found: Any, folder: Path) -> None:
-    respecified(folder, format=found)
+    respecified(folder, {"format": found})
     message = f"the bundle has format {found}; this version reads format {FORMAT}: train it again or upgrade"
     assert refused(folder, IncompatibleBundle) == message
 
 
 def test_a_cell_of_another_version_is_incompatible(folder: Path) -> None:
-    respecified(folder, cell="xlstm")
+    respecified(folder, {}, cell="xlstm")
     message = "the bundle has the cell 'xlstm'; this version reads lstm, gru, rnn: upgrade"
     assert refused(folder, IncompatibleBundle) == message
 
 
-@pytest.mark.parametrize("changes", [{"hidden": 9}, {"hidden": -1}, {"columns": 3}, {"cell": "gru"}, {"members": 1}])
+@pytest.mark.parametrize("changes", [{"hidden": 9}, {"hidden": -1}, {"targets": 3}, {"cell": "gru"}, {"members": 1}])
 def test_weights_of_another_architecture_do_not_fit(changes: dict[str, Any], folder: Path) -> None:
-    respecified(folder, **changes)
+    respecified(folder, {}, **changes)
     assert refused(folder).startswith("weights.safetensors does not fit the architecture of spec.json: ")
 
 
@@ -189,11 +231,30 @@ def test_weights_that_are_no_safetensors_do_not_fit(content: bytes, folder: Path
     assert refused(folder).startswith("weights.safetensors does not fit the architecture of spec.json: ")
 
 
-@pytest.mark.parametrize("name", ["spec.json", "scaler.json", "scorecard.json", "golden.json"])
-@pytest.mark.parametrize("content", [b"", b"7", b'{"format": 1}', b"NaN", b"\xff"])
+@pytest.mark.parametrize("name", [name for name in FILES if name.endswith(".json") and name != MANIFEST])
+@pytest.mark.parametrize("content", [b"", b"7", b"NaN", b"\xff"])
 def test_json_of_another_shape_is_refused(name: str, content: bytes, folder: Path) -> None:
     rewritten(folder, name, content)
     assert refused(folder).startswith(f"{name} of the bundle cannot be read: ")
+
+
+STRANGER = json.dumps({"format": FORMAT, "colour": "green"}).encode()
+
+
+@pytest.mark.parametrize("name", ["spec.json", "scaler.json", "calibration.json", "scorecard.json", "card.json"])
+def test_an_object_without_the_keys_that_are_needed_is_refused(name: str, folder: Path) -> None:
+    rewritten(folder, name, STRANGER)
+    assert "Object missing required field" in refused(folder)
+
+
+def test_no_key_of_the_statics_is_needed_by_a_model_that_has_none(folder: Path) -> None:
+    rewritten(folder, "statics.json", STRANGER)
+    assert load_bundle(folder).statics == Statics()
+
+
+def test_keys_of_a_later_version_are_passed_over(tiny_bundle: Bundle, folder: Path) -> None:
+    respecified(folder, {"colour": "green"})
+    assert load_bundle(folder).spec == tiny_bundle.spec
 
 
 def test_a_scale_that_is_no_number_is_refused(folder: Path) -> None:

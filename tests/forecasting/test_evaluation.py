@@ -9,22 +9,34 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from forecasting.bundle import Bundle
+from forecasting import evaluation
+from forecasting.baselines import persistence
+from forecasting.bundle import FORMAT, Bundle, Spec
 from forecasting.calendar import Calendar
+from forecasting.columns import Columns
 from forecasting.errors import DataError
-from forecasting.evaluation import backtest, champion_mse_z
+from forecasting.evaluation import Backtest, _calibrated_baseline, backtest, champion_mse_z, seen_by
 from forecasting.network import Forecaster
-from forecasting.scaled import scale_panel
+from forecasting.scaled import ScaledSeries, Scales, scale_panel
 from forecasting.scaling import Scaler, fit_scaler
-from forecasting.series import cut
-from tests.forecasting.panels import HOURLY, START, architecture, forecaster, panel, scaled, series, walk
+from forecasting.series import Panel, Split, cut
+from forecasting.statics import Statics
+from forecasting.transforms import PLAIN, Transform
+from tests.forecasting.panels import HOURLY, START, architecture, calibrated, forecaster, panel, scaled, series, walk
 
 COLUMNS = ("a", "b")
+SPLIT = (0.6, 0.2, 0.2)
 
 
-def persistent(horizon: int) -> Forecaster:
+def persistent(horizon: int, columns: int = 2) -> Forecaster:
     """An untrained forecaster, which is persistence."""
-    return Forecaster(architecture(calendar=HOURLY.width, horizon=horizon)).eval()
+    return Forecaster(architecture(columns, calendar=HOURLY.width, horizon=horizon)).eval()
+
+
+def judged(network: Forecaster, panel: tuple[ScaledSeries, ...]) -> Backtest:
+    """Calibrate on validation rows and backtest."""
+    columns = panel[0].columns.targets
+    return backtest(network, calibrated(network, panel, [90]), panel, columns)
 
 
 def hour(row: int) -> str:
@@ -33,12 +45,12 @@ def hour(row: int) -> str:
 
 def test_every_row_of_the_test_part_is_forecast_once_by_the_next_step() -> None:
     panel = scaled(series("x", walk(100)))
-    tested = backtest(persistent(1), panel, COLUMNS)
+    tested = judged(persistent(1), panel)
     assert tested.at == (range(79, 99),)
     assert tested.scorecard.origins == 20
     assert (tested.scorecard.start, tested.scorecard.end) == (hour(80), hour(99))
     assert tested.scorecard.model.cells == 40
-    np.testing.assert_array_equal(tested.actual[0][:, 0], panel[0].z(80, 100))
+    np.testing.assert_array_equal(tested.actual[0][:, 0], panel[0].actual(80, 100))
 
 
 @given(
@@ -50,7 +62,7 @@ def test_every_row_of_the_test_part_is_forecast_once_by_the_next_step() -> None:
 @settings(max_examples=5, deadline=None)
 def test_a_counted_row_has_all_its_targets_inside_the_test_part(rows: int, late: int, short: int, horizon: int) -> None:
     panel = scaled(series("x", walk(rows)), series("y", walk(short), late=late))
-    tested = backtest(persistent(horizon), panel, COLUMNS)
+    tested = backtest(persistent(horizon), None, panel, COLUMNS)
     for one, at, actual in zip(panel, tested.at, tested.actual, strict=True):
         assert actual.shape == (len(at), horizon, 2)
         for origin in at:
@@ -63,10 +75,11 @@ def test_a_counted_row_has_all_its_targets_inside_the_test_part(rows: int, late:
 
 def test_an_untrained_forecaster_scores_like_persistence() -> None:
     panel = scaled(series("x", walk(200, missing=0.1)), series("y", walk(120, seed=1), late=80))
-    card = backtest(persistent(3), panel, COLUMNS).scorecard
+    card = judged(persistent(3), panel).scorecard
     theirs = card.baselines["persistence"]
     assert theirs is not None
-    assert card.model.mse_z == pytest.approx(theirs.mse_z)
+    for key in ("mse_z", "mae_z", "mae", "rmse", "mase", "mql", "coverage", "width", "width_z", "interval_score"):
+        assert getattr(card.model, key) == pytest.approx(getattr(theirs, key), abs=2e-3)
     assert card.model.cells == theirs.cells
     assert [step.cells for step in card.model.by_step] == [step.cells for step in theirs.by_step]
 
@@ -78,58 +91,223 @@ def test_series_that_start_in_the_test_part_end_before_it_or_are_empty_are_taken
         series("gone", walk(40)),
         series("empty", walk(0), late=3),
     )
-    tested = backtest(persistent(3), scaled(*parts), COLUMNS)
+    tested = judged(persistent(3), scaled(*parts))
     assert [len(at) for at in tested.at] == [18, 12, 0, 0]
     assert [told.point.shape for told in tested.told] == [(18, 3, 2), (12, 3, 2), (0, 3, 2), (0, 3, 2)]
     assert tested.scorecard.baselines["persistence"] is not None
-    assert tested.scorecard.baselines["linear"] is None
-    assert tested.scorecard.reasons["linear"] == "series late has fewer than 10 training rows"
+    assert [answered.low.shape for answered in tested.answered] == [told.point.shape for told in tested.told]
+    assert tested.scorecard.baselines["linear"] is not None
+    assert tested.scorecard.reasons["linear"] == (
+        "for 1 of 2 series persistence stands in: series late has fewer than 10 training rows"
+    )
 
 
 def test_a_series_that_ends_before_the_test_part_spoils_no_baseline() -> None:
     panel = scaled(series("whole", walk(200)), series("gone", walk(8)))
-    assert not backtest(persistent(1), panel, COLUMNS).scorecard.reasons
+    assert not judged(persistent(1), panel).scorecard.reasons
 
 
 def test_a_horizon_longer_than_the_test_part_is_refused() -> None:
     panel = scaled(series("x", walk(40)), split=(30, 5, 5))
     message = r"^no series has the 6 rows in the test part that a forecast needs; give more data or another split$"
     with pytest.raises(DataError, match=message):
-        backtest(persistent(6), panel, COLUMNS)
+        backtest(persistent(6), None, panel, COLUMNS)
 
 
 def test_a_test_part_without_a_value_scores_none() -> None:
     values = walk(100)
     values[80:] = np.nan
-    card = backtest(persistent(1), scaled(series("x", values)), COLUMNS).scorecard
-    assert (card.origins, card.model.cells, card.model.mse_z) == (20, 0, None)
+    card = judged(persistent(1), scaled(series("x", values))).scorecard
+    assert (card.origins, card.model.cells, card.model.mse_z, card.model.coverage) == (20, 0, None, None)
 
 
 def test_the_backtest_is_the_same_twice() -> None:
     panel = scaled(series("x", walk(150, missing=0.1)))
     network = forecaster(calendar=HOURLY.width, horizon=2)
-    first, second = (backtest(network, panel, COLUMNS) for _ in range(2))
+    first, second = (judged(network, panel) for _ in range(2))
     assert first.scorecard == second.scorecard
     np.testing.assert_array_equal(first.told[0].point, second.told[0].point)
 
 
+def test_scores_are_those_of_a_loop_over_what_is_answered() -> None:
+    """Bounds, whole numbers and logarithms: every score of the model, from the answers, in plain Python."""
+    kinds = (Transform(log1p=True, integer=True), Transform(bounds=(-0.5, 0.5)))
+    whole, cuts = counts(), cut(counts(), SPLIT)
+    scales = Scales(fit_scaler(cuts.train(whole), kinds), Statics(), HOURLY)
+    panel = scale_panel(whole, scales, cuts)
+    network = forecaster(calendar=HOURLY.width, horizon=2)
+    tested = judged(network, panel)
+    cells = [
+        (float(part.point[i]), float(part.median[i]), float(part.low[i]), float(part.high[i]), float(came[i]), spread)
+        for part, came, one in zip(tested.answered, tested.actual, panel, strict=True)
+        for i in np.ndindex(came.shape)
+        if not np.isnan(came[i])
+        for spread in [float(one.units.spread[i[2]])]
+    ]
+    model = tested.scorecard.model
+    assert model.cells == len(cells)
+    assert model.mse_z == pytest.approx(np.mean([((p - y) / s) ** 2 for p, _, _, _, y, s in cells]), rel=1e-4)
+    assert model.mae_z == pytest.approx(np.mean([abs(m - y) / s for _, m, _, _, y, s in cells]), rel=1e-4)
+    assert model.coverage == sum(low <= y <= high for _, _, low, high, y, _ in cells) / len(cells)
+    assert model.width_z == pytest.approx(np.mean([(high - low) / s for _, _, low, high, _, s in cells]), rel=1e-4)
+    missed = [(max(low - y, 0) + max(y - high, 0)) / s for _, _, low, high, y, s in cells]
+    assert model.interval_score == pytest.approx(model.width_z + 20 * np.mean(missed), rel=1e-4)
+    for part in tested.answered:
+        assert all((answer[:, :, 0] == np.rint(answer[:, :, 0])).all() for answer in (part.point, part.low, part.high))
+        assert all((answer[:, :, 0] >= 0).all() for answer in (part.point, part.low))
+        assert all((np.abs(answer[:, :, 1]) <= 0.5).all() for answer in (part.point, part.low, part.high))
+
+
+def counts() -> Panel:
+    """Build two series of a count that is often 0 and a number within bounds, with holes."""
+    draw = np.random.default_rng(0)
+    values = np.stack([draw.poisson(draw.gamma(1.0, 4.0, size=300)), np.clip(walk(300)[:, 0], -0.5, 0.5)], axis=1)
+    values[draw.random(values.shape) < 0.1] = np.nan
+    return panel(series("x", values), series("y", values[80:] * [3, 1], late=80))
+
+
+def test_memory_is_bounded_by_stretches_that_change_no_score(monkeypatch: pytest.MonkeyPatch) -> None:
+    panel, network = scaled(series("x", walk(150, missing=0.1))), forecaster(calendar=HOURLY.width, horizon=2)
+    whole = judged(network, panel).scorecard.model
+    monkeypatch.setattr(evaluation, "MOST_NUMBERS", 300)
+    parts = judged(network, panel).scorecard.model
+    for key in ("cells", "mse_z", "mae_z", "mae", "rmse", "mql", "coverage", "width", "interval_score"):
+        assert getattr(parts, key) == pytest.approx(getattr(whole, key))
+
+
+def test_reliability_counts_what_each_interval_held() -> None:
+    panel = scaled(series("x", walk(400, missing=0.1)), series("y", walk(200, seed=1), late=200))
+    tested = judged(persistent(2), panel)
+    cells, inside = tested.reliability
+    assert cells.shape == (2, 2)
+    assert cells.sum() == tested.scorecard.model.cells
+    assert inside[90].sum() / cells.sum() == pytest.approx(tested.scorecard.model.coverage)
+    assert sorted(inside) == [20, 40, 60, 80, 90]
+    for level, held in inside.items():
+        assert held.sum() / cells.sum() == pytest.approx(level / 100, abs=0.12)
+
+
+def test_a_baseline_is_calibrated_by_its_own_errors() -> None:
+    """Of a daily cycle persistence errs more than the seasonal naive forecast: wider intervals, that hold as much."""
+    noise = np.random.default_rng(0).normal(size=(3000, 1))
+    cycle = 6 * np.sin(np.arange(3000)[:, None] * 2 * np.pi / 24) + noise
+    cards = judged(persistent(1, columns=1), scaled(series("x", cycle))).scorecard.baselines
+    wide, narrow = cards["persistence"], cards["seasonal_naive"]
+    assert wide is not None
+    assert narrow is not None
+    assert wide.width > 1.2 * narrow.width  # type: ignore[operator]
+    assert wide.coverage == pytest.approx(0.9, abs=0.05)
+    assert narrow.coverage == pytest.approx(0.9, abs=0.05)
+
+
+def test_without_a_calibration_points_are_scored_alone() -> None:
+    panel = scaled(series("x", walk(150)))
+    tested = backtest(persistent(1), None, panel, COLUMNS)
+    model = tested.scorecard.model
+    assert (model.mql, model.coverage, model.width, model.interval_score) == (None,) * 4
+    assert model.mse_z == judged(persistent(1), panel).scorecard.model.mse_z
+    assert tested.reliability.inside == {}
+    assert np.isnan(tested.answered[0].low).all()
+
+
+def test_without_a_value_in_validation_a_baseline_has_no_interval() -> None:
+    values = walk(150)
+    values[90:120] = np.nan
+    card = backtest(persistent(1), None, scaled(series("x", values)), COLUMNS).scorecard.baselines["persistence"]
+    assert card is not None
+    assert card.mse_z is not None
+    assert card.coverage is None
+
+
+def test_a_calibration_takes_the_newest_of_very_many_validation_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+    panel = scaled(series("x", walk(500)))
+    monkeypatch.setattr(evaluation, "MOST_RESIDUALS", 2 * 2 * 30)
+    calibration = _calibrated_baseline([lambda at: persistence(panel[0], at, 2)], panel, 2)
+    assert calibration is not None
+    assert calibration.cells == ((30, 30), (30, 30))
+
+
+def rival(network: Forecaster, scaler: Scaler, columns: Columns, calendar: Calendar = HOURLY) -> Bundle:
+    """Build a bundle of a forecaster and its scales."""
+    spec = Spec(
+        format=FORMAT, name="rival", architecture=network.architecture, columns=columns, calendar=calendar, lookback=9,
+        missing=True, panel=True,
+    )  # fmt: skip
+    return Bundle(spec, network, scaler)
+
+
+def split_panel(*rows: np.ndarray) -> tuple[Panel, Split]:
+    whole = panel(*(series(f"s{i}", values) for i, values in enumerate(rows)))
+    return whole, cut(whole, SPLIT)
+
+
 @pytest.mark.parametrize("shift", [0.0, 5.0])
-def test_a_champion_is_scored_in_the_z_units_of_the_backtest(tiny_bundle: Bundle, shift: float) -> None:
+def test_a_champion_is_scored_in_the_z_units_of_the_backtest(shift: float) -> None:
     """A champion scaled by other statistics says the same in other z units; an exact copy scores like the model."""
-    whole, cuts = panel(series("x", walk(150))), cut(panel(series("x", walk(150))), (0.6, 0.2, 0.2))
-    scaler = fit_scaler(cuts.train(whole))
-    network = persistent(2)
-    tested = backtest(network, scale_panel(whole, scaler, HOURLY, cuts), COLUMNS)
-    moved = replace(scaler.series["x"], mean=tuple(mean + shift for mean in scaler.series["x"].mean))
-    spec = replace(tiny_bundle.spec, architecture=network.architecture)
-    champion = Bundle(spec, network, Scaler(series={"x": moved}, overall=moved))
-    found = champion_mse_z(champion, tested, whole, cuts)
+    whole, cuts = split_panel(walk(150))
+    scaler, network = fit_scaler(cuts.train(whole)), persistent(2)
+    tested = judged(network, scale_panel(whole, Scales(scaler, Statics(), HOURLY), cuts))
+    moved = replace(scaler.series["s0"], mean=tuple(mean + shift for mean in scaler.series["s0"].mean))
+    scaler = Scaler(series={"s0": moved}, overall=moved, transforms=scaler.transforms, ids=scaler.ids)
+    found = champion_mse_z(rival(network, scaler, whole.columns), tested, whole, cuts)
     assert found == pytest.approx(tested.scorecard.model.mse_z, rel=1e-4)
 
 
-@pytest.mark.parametrize("change", [{"targets": ("a", "c")}, {"calendar": Calendar(freq="D")}])
-def test_a_champion_of_another_schema_is_not_compared(tiny_bundle: Bundle, change: dict[str, Any]) -> None:
-    whole, cuts = panel(series("x", walk(150))), cut(panel(series("x", walk(150))), (0.6, 0.2, 0.2))
-    tested = backtest(persistent(2), scale_panel(whole, fit_scaler(cuts.train(whole)), HOURLY, cuts), COLUMNS)
-    champion = Bundle(replace(tiny_bundle.spec, **change), tiny_bundle.forecaster, tiny_bundle.scaler)
+def test_a_champion_answers_by_its_own_transforms() -> None:
+    """What the champion moves inside its bounds is scored as it would be answered."""
+    whole, cuts = split_panel(walk(150))
+    tested = judged(persistent(2), scale_panel(whole, Scales(fit_scaler(cuts.train(whole)), Statics(), HOURLY), cuts))
+    bounded = fit_scaler(cuts.train(whole), (Transform(bounds=(0.1, 0.2)), PLAIN))
+    found = champion_mse_z(rival(persistent(2), bounded, whole.columns), tested, whole, cuts)
+    came, spread = tested.actual[0][:, :, 0], tested.panel[0].units.spread
+    other = (tested.answered[0].point - tested.actual[0])[:, :, 1] / spread[1]
+    least = np.maximum(0.1 - came, 0.0) + np.maximum(came - 0.2, 0.0)
+    low = np.concatenate([np.square(least / spread[0]), np.square(other)]).mean()
+    high = np.concatenate([np.square((least + 0.1) / spread[0]), np.square(other)]).mean()
+    assert low <= found <= high
+
+
+@pytest.mark.parametrize("change", [{"columns": Columns(("a", "c"))}, {"calendar": Calendar(freq="D")}])
+def test_a_champion_of_another_schema_is_not_compared(change: dict[str, Any]) -> None:
+    whole, cuts = split_panel(walk(150))
+    scaler, network = fit_scaler(cuts.train(whole)), persistent(2)
+    tested = judged(network, scale_panel(whole, Scales(scaler, Statics(), HOURLY), cuts))
+    champion = rival(network, scaler, **{"columns": whole.columns} | change)
     assert champion_mse_z(champion, tested, whole, cuts) is None
+
+
+def test_a_champion_that_knows_fewer_columns_is_compared_by_those_it_knows() -> None:
+    whole, cuts = split_panel(walk(150, columns=4))
+    wide = Panel(Columns(("a", "b"), ("c",), ("d",)), "h", "UTC", whole.series)
+    narrow = seen_by(Columns(("a", "b")), wide)
+    assert narrow is not None
+    scaler = fit_scaler(cuts.train(narrow))
+    tested = judged(persistent(2), scale_panel(narrow, Scales(scaler, Statics(), HOURLY), cuts))
+    found = champion_mse_z(rival(persistent(2), scaler, narrow.columns), tested, wide, cuts)
+    assert found == pytest.approx(tested.scorecard.model.mse_z, rel=1e-6)
+
+
+class TestSeenBy:
+    WHOLE = Columns(("a", "b"), ("c",), ("d",), ("kind",))
+
+    def of(self, columns: Columns) -> Panel | None:
+        return seen_by(columns, Panel(self.WHOLE, "h", "UTC", (series("x", np.arange(8.0).reshape(2, 4)),)))
+
+    def test_takes_columns_by_name(self) -> None:
+        found = self.of(Columns(("a", "b"), ("d", "c")))
+        assert found is not None
+        assert found.columns == Columns(("a", "b"), ("d", "c"))
+        np.testing.assert_array_equal(found.series[0].values, [[0, 1, 3, 2], [4, 5, 7, 6]])
+
+    @pytest.mark.parametrize(
+        "columns",
+        [
+            Columns(("a",)),
+            Columns(("b", "a")),
+            Columns(("a", "b"), ("e",)),
+            Columns(("a", "b"), ("kind",)),
+            Columns(("a", "b"), (), (), ("d",)),
+        ],
+    )
+    def test_is_none_with_other_targets_or_a_column_that_is_not_there(self, columns: Columns) -> None:
+        assert self.of(columns) is None

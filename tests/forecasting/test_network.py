@@ -2,101 +2,92 @@ from __future__ import annotations
 
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from torch import Tensor
 
-from forecasting.network import LONGEST_ABSENCE, Filled, Forecaster, Rows, fill, fill_alone
+from forecasting.network import LARGEST_STRETCH, Forecaster
+from tests.forecasting.cases import rows_of
 from tests.forecasting.panels import CELLS, architecture, close, forecaster
 
 NAN = float("nan")
+CHANNELS = ("joint", "independent")
 
 
-def column(*cells: float) -> Tensor:
-    return torch.tensor(cells)[:, None]
-
-
-def listed(filled: Filled) -> tuple[list[float], list[float], list[float]]:
-    return tuple(part[0, :, 0].tolist() for part in (filled.level, filled.absence, filled.changes))  # type: ignore[return-value]
-
-
-def test_a_missing_cell_holds_the_last_value_seen_and_says_since_when() -> None:
-    level, absence, changes = listed(fill_alone(column(1.0, NAN, NAN, 4.0, 3.0)))
-    assert level == [1.0, 1.0, 1.0, 4.0, 3.0]
-    assert absence == [0.0, 1.0, 2.0, 0.0, 0.0]
-    assert changes == [0.0, 0.0, 0.0, 3.0, -1.0]
-
-
-def test_before_the_first_value_the_level_is_zero_and_no_change_is_known() -> None:
-    level, absence, changes = listed(fill_alone(column(NAN, NAN, 5.0, 6.0)))
-    assert level == [0.0, 0.0, 5.0, 6.0]
-    assert absence == [LONGEST_ABSENCE, LONGEST_ABSENCE, 0.0, 0.0]
-    assert changes == [0.0, 0.0, 0.0, 1.0]
-
-
-def by_hand(cells: list[float]) -> tuple[list[float], list[float], list[float]]:
-    level, absence, seen, rows = 0.0, LONGEST_ABSENCE, False, []
-    for cell in cells:
-        known = cell == cell  # noqa: PLR0124 - NaN is not itself
-        change = cell - level if known and seen else 0.0
-        level, absence = (cell, 0.0) if known else (level, min(absence + 1, LONGEST_ABSENCE))
-        seen = seen or known
-        rows.append((level, absence, change))
-    return tuple(list(part) for part in zip(*rows, strict=True))  # type: ignore[return-value]
-
-
-@given(st.lists(st.one_of(st.just(NAN), st.integers(-9, 9).map(float)), min_size=1, max_size=30))
-@settings(deadline=None)
-def test_filling_equals_a_loop_over_rows(cells: list[float]) -> None:
-    assert listed(fill_alone(column(*cells))) == by_hand(cells)
-
-
-@given(st.lists(st.one_of(st.just(NAN), st.integers(-9, 9).map(float)), min_size=2, max_size=30), st.integers(1, 29))
-@settings(deadline=None)
-def test_filling_may_be_cut_anywhere(cells: list[float], where: int) -> None:
-    network, values = forecaster(columns=1, lags=2), column(*cells)[None]
-    middle = min(where, len(cells) - 1)
-    start = network.initial_state(1)
-    whole = fill(values, start)
-    _, between = network.unroll(Rows(values[:, :middle], torch.zeros(1, middle, 0)), start)
-    second = fill(values[:, middle:], between)
-    assert torch.equal(second.level, whole.level[:, middle:])
-    assert torch.equal(second.absence, whole.absence[:, middle:])
-    assert torch.equal(second.changes, whole.changes[:, middle:])
-
-
+@pytest.mark.parametrize("channels", CHANNELS)
 @pytest.mark.parametrize("cell", CELLS)
-def test_an_untrained_forecaster_is_persistence(cell: str) -> None:
-    network = Forecaster(architecture(cell=cell, calendar=2)).eval()
+def test_an_untrained_forecaster_is_persistence_with_the_scale_it_was_given(cell: str, channels: str) -> None:
+    network = Forecaster(architecture(cell=cell, channels=channels, calendar=2, known=1)).eval()
+    network.noise.fill_(0.5)
     values = torch.tensor([[[1.0, NAN], [2.0, -1.0], [NAN, -3.0]]])
-    forecast, _ = network.unroll(Rows(values, torch.ones(1, 3, 2)), network.initial_state(1))
+    forecast, _ = network.unroll(rows_of(values, 2, torch.randn(1, 5, 1)), network.initial_state(1))
     last = torch.tensor([[1.0, 0.0], [2.0, -1.0], [2.0, -3.0]])
-    for said in forecast:
+    for said in forecast[:2]:
         assert torch.equal(said[0], last[:, None].expand(3, 2, 2))
+    close(forecast.scale, torch.full((1, 3, 2, 2), 0.5).exp())
 
 
-def test_the_forecast_is_the_mean_of_the_members() -> None:
-    network = forecaster(members=3)
-    rows, start = Rows(torch.randn(2, 5, 2), torch.zeros(2, 5, 0)), network.initial_state(2)
+@pytest.mark.parametrize("channels", CHANNELS)
+def test_the_forecast_is_the_mean_of_the_members(channels: str) -> None:
+    network = forecaster(members=3, channels=channels)
+    rows, start = rows_of(torch.randn(2, 5, 2)), network.initial_state(2)
     members, _ = network.unroll_members(rows, start)
     forecast, _ = network.unroll(rows, start)
     assert len(members) == 3
-    close(forecast.point, sum(member[:, :, 0] for member in members) / 3, 1e-6)
-    close(forecast.median, sum(member[:, :, 1] for member in members) / 3, 1e-6)
+    point, median, log_scale = (sum(member[:, :, output] for member in members) / 3 for output in range(3))
+    close(tuple(forecast), (point, median, torch.exp(torch.as_tensor(log_scale))))
 
 
-def test_a_forecast_has_a_row_for_each_step_and_a_cell_for_each_column() -> None:
-    network = forecaster(columns=3, horizon=4, calendar=2)
-    rows = Rows(torch.randn(2, 5, 3), torch.randn(2, 5, 2))
+def test_a_forecast_has_a_row_for_each_step_and_a_cell_for_each_target() -> None:
+    network = forecaster(columns=3, past=1, known=2, horizon=4, calendar=2)
+    rows = rows_of(torch.randn(2, 5, 4), 2, torch.randn(2, 9, 2))
     forecast, state = network.unroll(rows, network.initial_state(2))
-    assert forecast.point.shape == forecast.median.shape == (2, 5, 4, 3)
-    stepped, _ = network.step(rows.values[:, 0], rows.calendar[:, 0], state)
-    assert stepped.point.shape == stepped.median.shape == (2, 4, 3)
+    assert {part.shape for part in forecast} == {(2, 5, 4, 3)}
+    stepped, _ = network.step(rows.values[:, 0], rows.calendar[:, 0], rows.known[:, :5], state)
+    assert {part.shape for part in stepped} == {(2, 4, 3)}
 
 
 def test_the_same_weights_and_rows_give_the_same_bits() -> None:
-    network = forecaster()
-    rows = Rows(torch.randn(2, 9, 2), torch.zeros(2, 9, 0))
+    network, rows = forecaster(), rows_of(torch.randn(2, 9, 2))
     first, second = (network.unroll(rows, network.initial_state(2))[0] for _ in range(2))
-    assert torch.equal(first.point, second.point)
-    assert torch.equal(first.median, second.median)
+    assert all(torch.equal(a, b) for a, b in zip(first, second, strict=True))
+
+
+def test_point_and_median_take_each_its_share_of_the_linear_road() -> None:
+    network, rows = forecaster(), rows_of(torch.randn(1, 9, 2))
+    network.spread.zero_()
+    whole, _ = network.unroll(rows, network.initial_state(1))
+    network.share[0], network.share[1] = 0.0, 2 * network.share[1]
+    less, _ = network.unroll(rows, network.initial_state(1))
+    last = rows.values[:, :, None].expand(-1, -1, 2, -1)
+    assert torch.equal(less.point, last)
+    close(less.median - last, 2 * (whole.median - last))
+    assert torch.equal(less.scale, whole.scale)
+
+
+@pytest.mark.parametrize("output", [0, 1, 2])
+def test_what_a_step_and_target_is_not_trusted_with_is_left_out(output: int) -> None:
+    network, rows = forecaster(), rows_of(torch.randn(1, 9, 2))
+    before, _ = network.unroll(rows, network.initial_state(1))
+    network.spread[output, 1, 0] = 0.0
+    after, _ = network.unroll(rows, network.initial_state(1))
+    moved = [(a != b).any(dim=1)[0] for a, b in zip(before, after, strict=True)]
+    wanted = torch.zeros(3, 2, 2, dtype=torch.bool)
+    wanted[output, 1, 0] = True
+    assert torch.equal(torch.stack(moved), wanted)
+
+
+@pytest.mark.parametrize("sign", [-1.0, 1.0])
+def test_a_member_may_stretch_the_scale_so_far_and_no_farther(sign: float) -> None:
+    network, rows = forecaster(members=1), rows_of(torch.randn(1, 9, 2))
+    network.spread.fill_(1.0)
+    network.get_parameter("members.0.head.bias").fill_(sign * 1e9)
+    said, _ = network.unroll(rows, network.initial_state(1))
+    wanted = (network.noise + sign * LARGEST_STRETCH).exp()
+    close(said.scale, wanted.expand_as(said.scale))
+    assert (said.point * sign > 1e6).all()
+
+
+def test_rows_that_prime_a_state_are_remembered_by_the_road_and_not_by_the_cells() -> None:
+    network, values = forecaster(lags=4), torch.randn(2, 6, 2)
+    primed, fresh = network.primed_state(values), network.initial_state(2)
+    _, after = network.unroll(rows_of(values), fresh)
+    assert all(torch.equal(a, b) for a, b in zip(primed.past, after.past, strict=True))
+    assert all(torch.equal(a, b) for a, b in zip(primed.cells[0], fresh.cells[0], strict=True))

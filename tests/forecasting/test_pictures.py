@@ -18,6 +18,7 @@ from matplotlib.figure import Figure
 from forecasting.pictures import (
     Trace,
     autocorrelation,
+    calibration_figure,
     curves_figure,
     error_by_step_figure,
     forecast_figure,
@@ -40,7 +41,7 @@ def trace(rows: int = 300, columns: int = 2) -> Trace:
     values = np.random.default_rng(0).normal(size=(rows, columns)).cumsum(axis=0)
     values[100:120, 0] = np.nan
     times = pd.date_range("2024-01-01", periods=rows, freq="h", tz="Europe/Berlin")
-    return Trace(times, values, values + 0.1, values + 0.2)
+    return Trace(times, values, values + 0.1, values + 0.2, values - 1, values + 1)
 
 
 def scores(error: float | None) -> dict[str, float | int | None]:
@@ -71,7 +72,7 @@ class TestForecastFigure:
     def test_shows_each_column_with_its_unit_and_a_legend_outside(self) -> None:
         figure = forecast_figure(trace(), COLUMNS, UNITS, "tiny: next step")
         assert [panel.get_ylabel() for panel in figure.axes] == ["temp\n(degF)", "humid"]
-        assert legend_of(figure) == ["actual", "point forecast", "median forecast"]
+        assert legend_of(figure) == ["90 % interval", "actual", "point forecast", "median forecast"]
         assert figure.get_suptitle() == "tiny: next step"
         assert png(figure).startswith(b"\x89PNG")
 
@@ -81,6 +82,12 @@ class TestForecastFigure:
         assert np.isnan(np.asarray(actual.get_ydata(), dtype=float)).sum() == 20
         assert len(actual.get_xdata()) == 250
         assert actual.get_xdata()[-1] == np.datetime64("2024-01-13T10:00")
+
+    def test_has_no_band_where_nothing_was_calibrated(self) -> None:
+        none = np.full((300, 2), np.nan)
+        figure = forecast_figure(trace()._replace(low=none, high=none), COLUMNS, UNITS, "")
+        assert legend_of(figure) == ["actual", "point forecast", "median forecast"]
+        assert png(figure)
 
     def test_says_how_many_of_many_columns_it_shows(self) -> None:
         names = tuple(f"c{place}" for place in range(40))
@@ -105,6 +112,34 @@ class TestErrorByStepFigure:
 
     def test_leaves_out_a_baseline_that_does_not_apply(self) -> None:
         assert legend_of(error_by_step_figure(scorecard(1))) == ["model", "persistence", "seasonal naive"]
+
+
+class TestCalibrationFigure:
+    def test_draws_nominal_against_observed_by_column_and_the_scored_level_by_step(self) -> None:
+        cells = np.full((3, 2), 200)
+        inside = {90: np.array([[180, 190]] * 3), 50: np.array([[100, 60]] * 3)}
+        figure = calibration_figure(cells, inside, COLUMNS)
+        promised, first, second = figure.axes[0].lines
+        assert legend_of(figure) == ["as promised", *COLUMNS]
+        assert list(promised.get_xdata()) == list(promised.get_ydata())
+        assert list(first.get_xdata()) == [50, 90]
+        assert list(first.get_ydata()) == [50, 90]
+        assert list(second.get_ydata()) == [30, 95]
+        assert list(figure.axes[1].lines[1].get_ydata()) == [95] * 3
+        assert png(figure)
+
+    def test_leaves_a_hole_where_nothing_was_observed(self) -> None:
+        cells = np.array([[10, 0], [0, 0]])
+        figure = calibration_figure(cells, {90: cells}, COLUMNS)
+        assert np.isnan(figure.axes[0].lines[2].get_ydata()).all()
+        assert np.isnan(figure.axes[1].lines[0].get_ydata()).tolist() == [False, True]
+        assert png(figure)
+
+    def test_says_how_many_of_many_columns_it_shows(self) -> None:
+        cells = np.full((1, 40), 10)
+        figure = calibration_figure(cells, {90: cells}, tuple(f"c{place}" for place in range(40)))
+        assert figure.get_suptitle() == "Intervals in the backtest (12 of 40 columns)"
+        assert len(legend_of(figure)) == 13
 
 
 class TestResidualFigure:

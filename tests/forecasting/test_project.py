@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -7,8 +8,10 @@ from typing import Any
 import msgspec
 import pytest
 
+from forecasting.columns import Columns
 from forecasting.errors import ProjectError
 from forecasting.project import Project, load_project, parse_project
+from forecasting.transforms import PLAIN, Transform
 
 BLUEPRINT = """
 name = "nyc-weather"
@@ -119,6 +122,11 @@ def test_the_folder_of_a_project_is_no_key_of_its_file() -> None:
         ({"data": {"targets": "x"}}, "Expected `array`, got `str` at data.targets"),
         ({"backtest": {"split": [0.5, 0.5]}}, "at backtest.split"),
         ({"data": 3}, "at data"),
+        ({"data": {"scaling": "global"}}, "at data.scaling"),
+        ({"model": {"channels": "each"}}, "at model.channels"),
+        ({"model": {"linear": "yes"}}, "at model.linear"),
+        ({"model": {"levels": []}}, "at model.levels"),
+        ({"model": {"levels": [100]}}, "at model.levels[0]"),
     ],
 )
 def test_a_value_of_the_wrong_type_or_range_is_refused_at_its_place(sections: dict[str, Any], part: str) -> None:
@@ -148,19 +156,66 @@ def test_a_name_that_cannot_be_registered_is_refused(name: str) -> None:
             {"data": {"series": "t"}},
             "column 't' is named twice in [data]; a column is time, series, target or covariate, once",
         ),
-        ({"data": {"units": {"z": "m"}}}, "data.units names 'z', which is no column of [data]"),
         (
-            {"data": {"known": ["z"]}},
-            "data.known is not supported by this version; leave it empty (calendar features come from freq)",
+            {"data": {"past": ["x"]}},
+            "column 'x' is named twice in [data]; a column is time, series, target or covariate, once",
         ),
         (
-            {"data": {"transform": {"x": "log1p"}}},
-            "data.transform is not supported by this version; leave it empty",
+            {"data": {"series": "id", "known": ["z"], "static": ["z"]}},
+            "column 'z' is named twice in [data]; a column is time, series, target or covariate, once",
+        ),
+        ({"data": {"units": {"z": "m"}}}, "data.units names 'z'; expected one of t, x, y"),
+        (
+            {"data": {"transform": {"z": "log1p"}, "known": ["k"]}},
+            "data.transform names 'z'; expected one of x, y, k",
         ),
         (
-            {"model": {"channels": "independent"}},
-            "model.channels = 'independent' is not supported by this version; auto and joint are the same now",
+            {"data": {"categorical": ["x"]}},
+            "data.categorical names 'x'; expected none: data.static is empty",
         ),
+        (
+            {"data": {"categorical": ["x"], "series": "id", "static": ["region"]}},
+            "data.categorical names 'x'; expected one of region",
+        ),
+        ({"data": {"static": ["region"]}}, "data.static needs data.series: a static column holds one value a series"),
+        (
+            {"data": {"transform": {"x": {"bounds": [5, 5]}}}},
+            "data.transform.x leaves values from 5 to 5; the first must be the smaller",
+        ),
+        (
+            {"data": {"transform": {"y": {"log1p": True, "bounds": [-9, -1]}}}},
+            "data.transform.y leaves values from 0 to -1; the first must be the smaller",
+        ),
+        (
+            {"data": {"transform": {"y": {"integer": True, "bounds": [0.2, 0.8]}}}},
+            "data.transform.y leaves values from 1 to 0; the first must be the smaller",
+        ),
+        (
+            {"data": {"transform": {"y": {"bounds": [0, math.nan]}}}},
+            "data.transform.y has a bound that is no number; write inf where there is none",
+        ),
+        (
+            {"data": {"transform": {"y": {"bound": [0, 1]}}}},
+            "unknown key data.transform.y.bound; did you mean data.transform.y.bounds?",
+        ),
+        (
+            {"data": {"transform": {"y": {"bounds": [0]}}}},
+            "Expected `array` of length 2, got 1 at data.transform.y.bounds",
+        ),
+        ({"data": {"transform": {"y": "log"}}}, "Invalid enum value 'log' at data.transform.y"),
+        (
+            {"data": {"source": "postgresql://me:geheim@host/plant"}},
+            "data.source is the address postgresql://me:***@host/plant; say with data.query what to select there",
+        ),
+        (
+            {"data": {"source": "sqlite:///plant.db", "query": " "}},
+            "data.source is the address sqlite:///plant.db; say with data.query what to select there",
+        ),
+        (
+            {"data": {"query": "SELECT 1"}},
+            "data.query asks a database, and data.source is 'a.csv'; expected an address with ://",
+        ),
+        ({"model": {"levels": [80, 90, 80]}}, "model.levels names 80 twice; name each level once"),
         (
             {"data": {"timezone": "Berlin"}},
             "data.timezone is 'Berlin'; expected an IANA name such as UTC or Europe/Berlin",
@@ -173,6 +228,52 @@ def test_a_name_that_cannot_be_registered_is_refused(name: str) -> None:
 )
 def test_a_contradiction_in_the_data_is_refused(sections: dict[str, Any], sentence: str) -> None:
     assert refusal(**sections) == f"gatecast.toml: {sentence}"
+
+
+def test_columns_have_roles_and_natures_in_the_order_of_a_row() -> None:
+    data = parse(
+        data={
+            "series": "id",
+            "past": ["p"],
+            "known": ["k"],
+            "static": ["s", "c"],
+            "categorical": ["c"],
+            "transform": {"k": {"bounds": [0, math.inf]}, "x": "log1p", "y": "none", "p": {"integer": True}},
+        }
+    ).data
+    assert data.columns == Columns(("x", "y"), ("p",), ("k",), ("s", "c"))
+    assert data.transforms() == (
+        Transform(log1p=True),
+        PLAIN,
+        Transform(integer=True),
+        Transform(bounds=(0.0, None)),
+    )
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "postgresql://me:geheim@host/plant",
+        "postgresql://me:ge%40heim@host/plant",
+        "postgresql://me:geh@eim@host/plant",
+        "postgresql://me:geheim@host:port/plant",
+        "postgresql://host/plant?user=me&password=geheim",
+        "mssql+pyodbc:///?odbc_connect=PWD%3Dgeheim",
+        "no scheme://me:geheim@host/plant",
+    ],
+)
+def test_what_is_shown_of_a_project_holds_no_password(address: str) -> None:
+    project = parse(data={"source": address, "query": "SELECT 1"})
+    shown = msgspec.json.encode(project.public()).decode()
+    assert "***" in shown
+    assert not any(secret in shown for secret in ("geh", "eim"))
+    assert msgspec.structs.replace(project.public().data, source=address) == project.data
+
+
+def test_a_project_without_a_password_is_shown_as_it_is() -> None:
+    for source, query in (("a.csv", None), ("data/*.csv", None), ("sqlite:///plant.db", "SELECT 1")):
+        project = parse(data={"source": source, "query": query})
+        assert project.public() == project
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from forecasting.errors import DataRejected, UnreadableSource
+from forecasting.columns import Columns
+from forecasting.errors import DataRejected
 from forecasting.reading import panel_from_frame, read_panel
 from forecasting.report import DataReport
 from tests.forecasting.csv_files import cells, clean, project, write
@@ -21,7 +22,7 @@ def test_a_clean_file_becomes_its_values_without_a_finding(tmp_path: Path) -> No
     path = write(tmp_path, clean())
     panel, report = read_panel(project(tmp_path))
     only = panel.series[0]
-    assert (only.id, panel.columns, report.findings, report.rows) == ("all", ("x", "y"), (), 40)
+    assert (only.id, panel.columns, report.findings, report.rows) == ("all", Columns(("x", "y")), (), 40)
     assert only.index.equals(pd.date_range("2013-01-01", periods=40, freq="h", tz="UTC"))
     assert cells(panel).tolist() == [[at * 7 % 11, at * 5 % 13] for at in range(40)]
     assert cells(panel).dtype == np.float32
@@ -47,12 +48,6 @@ def test_all_refusals_of_a_stage_are_told_at_once(tmp_path: Path) -> None:
         read_panel(project(tmp_path))
     assert [finding.code for finding in caught.value.report.refusals] == ["unreadable-time", "infinite", "wrong-type"]
     assert str(caught.value).count("\n") == 2
-
-
-@pytest.mark.parametrize("source", ["postgresql://host/db", "folder/*.csv"])
-def test_a_source_of_a_later_kind_is_refused_by_name(tmp_path: Path, source: str) -> None:
-    with pytest.raises(UnreadableSource, match=r"this version reads one csv or csv\.gz file"):
-        read_panel(project(tmp_path, source=source))
 
 
 def test_a_compressed_file_reads_like_the_plain_one(tmp_path: Path) -> None:

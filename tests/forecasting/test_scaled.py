@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from forecasting.scaled import Part, origins, targets
+from forecasting.scaled import Part, ScaledSeries, actuals, origins, static_of, targets
 from tests.forecasting.panels import START, panel, plain, scaled, series, walk
 
 
@@ -54,3 +54,58 @@ def test_times_are_nanoseconds() -> None:
     (one,) = scaled(series("a", walk(100)))
     assert one.times[0] == START.value
     assert one.times[1] - one.times[0] == 3600 * 10**9
+
+
+def covered() -> ScaledSeries:
+    """Build a series of 20 rows: two targets, a past and a known covariate, of values 0, 1, 2, ... row by row."""
+    return plain(np.arange(80).reshape(20, 4), 10, 15, past=1, known=1)
+
+
+def test_a_row_holds_targets_and_past_covariates_and_known_ones_beside() -> None:
+    one = covered()
+    assert one.z(3, 4).tolist() == [[12.0, 13.0, 14.0]]
+    assert one.target_z(3, 4).tolist() == one.actual(3, 4).tolist() == [[12.0, 13.0]]
+    assert one.known(3, 4).tolist() == [[15.0]]
+
+
+@given(start=st.integers(-30, 50), rows=st.integers(0, 30))
+@settings(deadline=None)
+def test_known_covariates_outside_the_series_are_missing(start: int, rows: int) -> None:
+    said = covered().known(start, start + rows)
+    assert said.shape == (rows, 1)
+    for row, (value,) in enumerate(said, start):
+        assert value == 4 * row + 3 if 0 <= row < 20 else np.isnan(value)
+
+
+def test_known_covariates_are_scaled_as_the_others_are_and_rare_events_are_kept() -> None:
+    values = np.concatenate([walk(100), np.zeros((100, 1))], axis=1)
+    values[::50, 2] = 1.0
+    (one,) = scaled(series("a", values), known=1)
+    train = values[:60, 2]
+    np.testing.assert_allclose(one.known(0, 100)[:, 0], (values[:, 2] - train.mean()) / train.std(), rtol=1e-5)
+
+
+def test_what_is_implausible_is_missing_in_rows_and_actuals() -> None:
+    values = walk(100)
+    values[50, 0] = 1e9
+    (one,) = scaled(series("a", values))
+    for part in (one.z(50, 51), one.target_z(50, 51), one.actual(50, 51)):
+        assert np.isnan(part).tolist() == [[True, False]]
+    np.testing.assert_array_equal(one.actual(0, 50), values[:50])
+
+
+@given(start=st.integers(0, 5), count=st.integers(0, 5), horizon=st.integers(1, 4))
+@settings(deadline=None)
+def test_actuals_are_targets_in_the_units_of_the_data(start: int, count: int, horizon: int) -> None:
+    (one,) = scaled(series("a", walk(30, missing=0.2)))
+    at = range(start, start + count)
+    z, actual = targets(one, at, horizon), actuals(one, at, horizon)
+    np.testing.assert_allclose(one.target_units.from_z(z), actual, rtol=1e-4, atol=1e-5)
+
+
+def test_static_covariates_stand_side_by_side_in_the_order_of_the_series() -> None:
+    panel = scaled(*(series(name, walk(60), kind=name, size=float(i)) for i, name in enumerate("xyz")))
+    static = static_of([panel[2], panel[0]])
+    assert static.codes.tolist() == [[3], [1]]
+    assert static.numbers[:, 1].tolist() == [1.0, 1.0]
+    assert static.numbers[0, 0] > 0 > static.numbers[1, 0]

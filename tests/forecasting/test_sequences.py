@@ -3,6 +3,7 @@ from __future__ import annotations
 import tracemalloc
 
 import numpy as np
+import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 from forecasting.scaled import ScaledSeries
 from forecasting.sequences import Batch, Sequences, Shape, fitting, gather
 from forecasting.streaming import Job, stream
-from tests.forecasting.panels import HOURLY, forecaster, plain, walk
+from tests.forecasting.panels import HOURLY, forecaster, plain, scaled, series, walk
 
 
 def counting(rows: int, train: int, offset: int = 0) -> ScaledSeries:
@@ -20,18 +21,20 @@ def counting(rows: int, train: int, offset: int = 0) -> ScaledSeries:
 
 def lessons(sequences: Sequences) -> list[float]:
     """List the targets of one epoch, NaN left out."""
-    batches = torch.cat([batch.targets(sequences.shape.burn_in).flatten() for batch in sequences])
+    positions = range(sequences.shape.burn_in, sequences.shape.steps)
+    batches = torch.cat([batch.targets(positions).flatten() for batch in sequences])
     return [float(target) for target in batches[~batches.isnan()]]
 
 
 def test_targets_are_the_rows_that_come_after_each_position() -> None:
     batch = gather([(counting(40, 30), 3), (counting(40, 30), 5)], Shape(batch=2, burn_in=2, length=4, horizon=3))
     assert batch.rows.values.shape == (2, 6, 1)
-    came = batch.targets(2)
-    assert came.shape == (2, 4, 3, 1)
-    for i, start in enumerate((3, 5)):
-        for t in range(4):
-            assert came[i, t, :, 0].tolist() == [start + 2 + t + step for step in (1, 2, 3)]
+    for positions in (range(2, 6), range(3, 6, 2), range(5, 6)):
+        came = batch.targets(positions)
+        assert came.shape == (2, len(positions), 3, 1)
+        for i, start in enumerate((3, 5)):
+            for place, t in enumerate(positions):
+                assert came[i, place, :, 0].tolist() == [start + t + step for step in (1, 2, 3)]
 
 
 def test_rows_outside_the_training_part_are_missing() -> None:
@@ -106,7 +109,7 @@ def test_a_small_panel_has_small_batches() -> None:
 
 
 def test_the_linear_road_says_in_training_what_it_says_when_streamed() -> None:
-    one, network = plain(walk(300), 200, 250), forecaster(1, lags=24)
+    one, network = plain(walk(300, columns=5), 200, 250, past=1, known=2), forecaster(1, lags=24, past=1, known=2)
     network.spread.zero_()
     shape, start = Shape(1, 2, 40, 2, prior=24), 100
     batch = gather([(one, start)], shape)
@@ -114,6 +117,7 @@ def test_the_linear_road_says_in_training_what_it_says_when_streamed() -> None:
     (told,) = stream(network, [Job(one, range(start, start + shape.steps))])
     np.testing.assert_allclose(members[0][0, :, 0], told.point, atol=1e-5)
     np.testing.assert_allclose(members[0][0, :, 1], told.median, atol=1e-5)
+    np.testing.assert_allclose(members[0][0, :, 2].exp(), told.scale, atol=1e-5)
     cold, _ = network.unroll_members(batch.rows, network.initial_state(1))
     assert not np.allclose(cold[0][0, :, 0], told.point, atol=1e-2)
 
@@ -158,3 +162,43 @@ def test_an_epoch_over_a_million_rows_copies_a_batch_at_a_time() -> None:
     finally:
         tracemalloc.stop()
     assert peak < 64 * 2**20
+
+
+def test_known_covariates_reach_as_far_as_the_targets_and_targets_alone_are_lessons() -> None:
+    z = np.arange(40)[:, None] + np.array([0.0, 100.0, 200.0])  # a target, a past covariate, a known one
+    one = plain(z, 30, 31, past=1, known=1)
+    batch = gather([(one, 20)], Shape(batch=1, burn_in=2, length=4, horizon=3, prior=5))
+    assert batch.prior[0].tolist() == [[row, 100.0 + row] for row in range(15, 20)]
+    assert batch.rows.values[0].tolist() == [[row, 100.0 + row] for row in range(20, 26)]
+    assert batch.rows.known[0, :, 0].tolist() == [200.0 + row for row in range(20, 29)]
+    assert batch.following[0].tolist() == [[row] for row in range(26, 29)]
+
+
+@pytest.mark.parametrize("start", [-4, 25])
+def test_known_covariates_outside_the_training_part_are_missing(start: int) -> None:
+    one = plain(np.tile(np.arange(40.0)[:, None], 2), 30, 31, known=1)
+    rows = gather([(one, start)], Shape(batch=1, burn_in=2, length=4, horizon=3)).rows.known[0, :, 0]
+    for place, row in enumerate(rows, start):
+        assert float(row) == place if 0 <= place < 30 else row.isnan()
+
+
+def with_statics() -> list[ScaledSeries]:
+    draw = [series(name, walk(60, seed=i), kind=name, size=float(i)) for i, name in enumerate("xyz")]
+    return list(scaled(*draw))
+
+
+def test_each_sequence_has_the_static_covariates_of_its_series() -> None:
+    panel = with_statics()
+    batch = gather([(panel[2], 0), (panel[0], 3)], Shape(batch=2, burn_in=2, length=4, horizon=1))
+    assert batch.static.codes.tolist() == [[3], [1]]
+    assert torch.equal(batch.static.numbers, torch.from_numpy(np.stack([panel[i].static.numbers for i in (2, 0)])))
+
+
+def test_now_and_then_the_static_covariates_of_a_sequence_are_forgotten_all_together() -> None:
+    taken_from = Sequences(with_statics(), Shape(8, 2, 8, 1), 200, seed=0)
+    static = [batch.static for batch in taken_from]
+    codes, masks = (
+        torch.cat(parts) for parts in ([one.codes for one in static], [one.numbers[:, 1] for one in static])
+    )
+    assert torch.equal(codes[:, 0] > 0, masks > 0)
+    assert 0.07 < (codes == 0).float().mean() < 0.13

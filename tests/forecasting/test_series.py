@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
 
+from forecasting.columns import Columns
 from forecasting.errors import DataError
 from forecasting.series import Panel, Series, cut, is_calendar, localize, regular_index, rfc3339
 
@@ -14,7 +17,7 @@ def series(start: str, count: int, name: str = "a") -> Series:
 
 
 def panel(*parts: Series) -> Panel:
-    return Panel(("x", "y"), "h", "UTC", parts)
+    return Panel(Columns(("x", "y")), "h", "UTC", parts)
 
 
 def utc(text: str) -> pd.Timestamp:
@@ -27,6 +30,11 @@ def test_a_part_of_a_series_is_half_open_and_a_view() -> None:
     assert part.index.hour.tolist() == [2, 3, 4]
     assert np.array_equal(part.values, np.take(whole.values, [2, 3, 4], axis=0))
     assert np.shares_memory(part.values, whole.values)
+
+
+def test_a_part_of_a_series_has_its_static_values() -> None:
+    whole = replace(series("2013-01-01", 10), static={"region": "north", "area": None})
+    assert whole.between(None, utc("2013-01-01 05:00")).static == {"region": "north", "area": None}
 
 
 def test_a_side_left_out_is_open() -> None:

@@ -11,10 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from forecasting.columns import Columns
 from forecasting.errors import NoSuchSource, UnreadableSource
-from forecasting.reading import tables
+from forecasting.reading import files, texts
 from forecasting.reading.checking import read_values
-from forecasting.reading.tables import read_table
+from forecasting.reading.files import read_files
+from forecasting.reading.tables import Table, Wanted
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -22,10 +24,14 @@ if TYPE_CHECKING:
 PLAIN = b"t,x\na,1\nb,2\n"
 
 
+def read_table(path: Path, columns: list[str], as_text: tuple[str, ...] = ()) -> Table:
+    return read_files(path, Wanted(columns, as_text))
+
+
 def rows(folder: Path, content: bytes, name: str = "data.csv") -> list[list[object]]:
     path = folder / name
     path.write_bytes(content)
-    return read_table(path, ["t", "x"], ["t"]).frame.to_numpy(object).tolist()
+    return read_table(path, ["t", "x"], ("t",)).frame.to_numpy(object).tolist()
 
 
 def refusal(folder: Path, content: bytes, name: str = "data.csv") -> str:
@@ -70,7 +76,7 @@ def test_a_table_is_read_by_its_content_whatever_its_name(tmp_path: Path, conten
 def test_rows_are_numbered_by_their_lines(tmp_path: Path) -> None:
     path = tmp_path / "data.csv"
     path.write_bytes(b"t,x\na,1\n\nb,2\n")
-    frame = read_table(path, ["t", "x"], ["t"]).frame
+    frame = read_table(path, ["t", "x"], ("t",)).frame
     assert frame.index.name == "line"
     assert frame.index[frame["t"] == "b"].tolist() == [4]
 
@@ -105,7 +111,7 @@ def test_a_missing_folder_is_named(tmp_path: Path) -> None:
 
 
 def test_a_folder_is_no_file(tmp_path: Path) -> None:
-    with pytest.raises(UnreadableSource, match=r"is a folder; data.source names one csv or csv.gz file"):
+    with pytest.raises(UnreadableSource, match=r"is a folder without a file \*\.parquet; data.source names a file, or"):
         read_table(tmp_path, ["x"])
 
 
@@ -115,8 +121,11 @@ def test_a_folder_is_no_file(tmp_path: Path) -> None:
         (b"", "is empty; expected a csv file with a header and rows"),
         (gzip.compress(b""), "is empty; expected a csv file with a header and rows"),
         (b"\n" + PLAIN, "has an empty first line; expected a header of column names"),
-        (b"PAR1....", "is a Parquet file; this version reads csv and csv.gz: export it as csv"),
-        (b"PK\x03\x04..", "is a zip archive or a spreadsheet; this version reads csv and csv.gz: export it as csv"),
+        (b"PARE....", "is an encrypted Parquet file; expected csv, csv.gz or Parquet: export it as one of them"),
+        (
+            b"PK\x03\x04..",
+            "is a zip archive or a spreadsheet; expected csv, csv.gz or Parquet: export it as one of them",
+        ),
         (PLAIN + b"c,\xff\n", "is not UTF-8 text: line 4 holds the byte 0xff; save it as csv in UTF-8"),
         (PLAIN + b"c,\x00\n", "is not UTF-8 text: line 4 holds the byte 0x00; save it as csv in UTF-8"),
         ("t,x\n".encode("utf-16"), "is not UTF-8 text: line 1 holds the byte 0xff; save it as csv in UTF-8"),
@@ -165,7 +174,7 @@ def test_a_header_that_is_one_huge_name_is_refused(tmp_path: Path) -> None:
 def test_a_line_that_never_ends_is_refused_before_all_of_it_is_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tables, "_BLOCK", 32)
+    monkeypatch.setattr(texts, "_BLOCK", 32)
     assert refusal(tmp_path, PLAIN + b'c,"' + PLAIN * 20).startswith("has no end to line 4;")
 
 
@@ -173,7 +182,7 @@ def test_a_file_without_permission_is_refused(tmp_path: Path, monkeypatch: pytes
     def forbidden(*_: object) -> None:
         raise PermissionError
 
-    monkeypatch.setattr(tables, "_is_gzip", forbidden)
+    monkeypatch.setattr(files, "_read_file", forbidden)
     assert refusal(tmp_path, PLAIN) == "may not be read by this user; change its permissions"
 
 
@@ -182,8 +191,8 @@ def test_the_size_of_the_blocks_changes_nothing(tmp_path: Path, monkeypatch: pyt
     content = b't,x\r\na,1\r\n"b, ""c""",2\r\n\xc3\xa4,3\r\n'
     path = tmp_path / "data.csv"
     path.write_bytes(content)
-    monkeypatch.setattr(tables, "_BLOCK", block)
-    assert read_table(path, ["t", "x"], ["t"]).frame["t"].tolist() == ["a", 'b, "c"', "ä"]
+    monkeypatch.setattr(texts, "_BLOCK", block)
+    assert read_table(path, ["t", "x"], ("t",)).frame["t"].tolist() == ["a", 'b, "c"', "ä"]
     path.write_bytes(content + b"d,4,5\r\n")
     with pytest.raises(UnreadableSource, match="has 3 fields in line 5, and 2 in its header"):
         read_table(path, ["t", "x"])
@@ -194,7 +203,7 @@ def test_the_size_of_the_blocks_changes_nothing(tmp_path: Path, monkeypatch: pyt
 def test_what_pandas_wrote_comes_back_bit_for_bit(tmp_path_factory: pytest.TempPathFactory, values: np.ndarray) -> None:
     path = tmp_path_factory.mktemp("tables") / "data.csv"
     pd.DataFrame(values, columns=["x", "y"]).to_csv(path, index=False)
-    back, _ = read_values(read_table(path, ["x", "y"]).frame, ["x", "y"])
+    back, _ = read_values(read_table(path, ["x", "y"]).frame, Columns(("x", "y")))
     seen = ~np.isnan(values)
     assert np.array_equal(np.isnan(back), ~seen)
     assert np.array_equal(back[seen].view(np.int32), values[seen].view(np.int32))
@@ -211,5 +220,5 @@ def test_a_damaged_file_is_read_or_refused_and_nothing_else(
     content = b't,x\n2013-01-01,1.5\n"2013-01-02",2\n2013-01-03,\n2013-01-04,4\n'
     path.write_bytes(content[:at] + wound + content[at + gone :])
     with suppress(UnreadableSource):
-        frame = read_table(path, ["t", "x"], ["t"]).frame
+        frame = read_table(path, ["t", "x"], ("t",)).frame
         assert len(frame) <= 5

@@ -1,61 +1,33 @@
 from __future__ import annotations
 
 import logging
-import math
 import warnings
-from dataclasses import dataclass, field
+from collections.abc import Iterator
 
 import numpy as np
 import pytest
 import torch
 
-from forecasting.errors import DataError, Diverged
-from forecasting.project import Project
-from forecasting.scaled import ScaledSeries, origins, targets
-from forecasting.streaming import Job, stream
-from forecasting.training import Epoch, Fitted, fit, lesson_loss
-from tests.forecasting.panels import CELLS, HOURLY, close, plain, project, scaled, series, walk, with_train
+from forecasting.conformal import calibrate
+from forecasting.errors import DataError
+from forecasting.ridge import refitted
+from forecasting.training import fit
+from tests.forecasting.fits import (
+    Onlooker,
+    as_trained,
+    bent,
+    eager,
+    fitted,
+    floors,
+    judged,
+    outcomes,
+    same,
+    small_panel,
+    streamed,
+)
+from tests.forecasting.panels import CELLS, HOURLY, plain, project, scaled, series, walk, with_train
 
-NAN = float("nan")
-
-
-@dataclass
-class Onlooker:
-    """Keeps what it hears; asks to stop after `patience` batches."""
-
-    patience: float = math.inf
-    steps: list[tuple[int, int]] = field(default_factory=list)
-    epochs: list[Epoch] = field(default_factory=list)
-
-    def step(self, done: int, most: int) -> None:
-        self.steps.append((done, most))
-
-    def epoch(self, epoch: Epoch) -> None:
-        self.epochs.append(epoch)
-
-    def stopping(self) -> bool:
-        return len(self.steps) >= self.patience
-
-
-def small_panel() -> tuple[ScaledSeries, ...]:
-    return scaled(series("x", walk(160, missing=0.05)), series("y", walk(100, seed=1), late=20))
-
-
-def fitted(of: Project | None = None, watcher: Onlooker | None = None) -> Fitted:
-    return fit(of or project(), small_panel(), watcher or Onlooker())
-
-
-def same(ours: Fitted, theirs: Fitted) -> bool:
-    both = (one.forecaster.state_dict() for one in (ours, theirs))
-    return all(torch.equal(a, b) for a, b in zip(*(weights.values() for weights in both), strict=True))
-
-
-def streamed_error(found: Fitted, panel: tuple[ScaledSeries, ...]) -> float:
-    horizon = found.forecaster.architecture.horizon
-    jobs = [Job(one, origins(one.valid, horizon)) for one in panel]
-    told = stream(found.forecaster, jobs)
-    left = [said.point - targets(job.one, job.at, horizon) for said, job in zip(told, jobs, strict=True)]
-    return float(np.nanmean(np.concatenate(left).astype(np.float64) ** 2))
+WAYS = ("independent", "joint")
 
 
 @pytest.mark.parametrize("cell", CELLS)
@@ -63,110 +35,166 @@ def test_the_same_seed_gives_the_same_model_to_the_bit_and_another_seed_another(
     of = project(model={"cell": cell, "horizon": 2, "dropout": 0.2}, train={"members": 2})
     first, second, other = (fitted(with_train(of, seed=seed)) for seed in (0, 0, 1))
     assert same(first, second)
-    assert first.epochs == second.epochs
-    assert first.best == second.best
+    assert (first.epochs, first.best, first.calibration) == (second.epochs, second.best, second.calibration)
+    assert np.array_equal(first.trust, second.trust)
     assert first.epochs != other.epochs
 
 
-def test_the_best_weights_are_the_ones_returned() -> None:
-    found = fitted(project(train={"learning_rate": 0.05, "epochs": 6}))
+@pytest.mark.parametrize("channels", WAYS)
+def test_the_best_weights_are_the_ones_returned(channels: str) -> None:
+    train = {"learning_rate": 0.1, "epochs": 60, "patience": 1}
+    panel = [plain(bent(2, rows=300), 200, 260, HOURLY)]
+    found = as_trained(fit(project(model={"channels": channels, "horizon": 2}, train=train), panel, Onlooker()))
     assert found.best == min(found.epochs, key=lambda epoch: epoch.objective)
-    assert streamed_error(found, small_panel()) == pytest.approx(found.best.valid_mse_z, rel=1e-4)
+    assert 0 < found.best.epoch < found.epochs[-1].epoch < 60  # it ends with an epoch that was no better
+    assert streamed(found, panel) == pytest.approx(judged(found.best), rel=1e-4)
 
 
-def test_training_never_ends_worse_than_the_linear_road() -> None:
-    found = fitted(project(train={"learning_rate": 0.3}))
-    assert found.epochs[0].objective == pytest.approx(2.0)
-    assert found.best.objective <= 2.0
-    assert found.best.valid_mse_z <= found.epochs[0].valid_mse_z + 1e-9
+def test_no_part_of_a_forecast_ends_worse_than_the_linear_road() -> None:
+    found = as_trained(fitted(project(model={"horizon": 2}, train={"learning_rate": 0.3})))
+    assert [epoch.objective for epoch in floors(found.epochs).values()] == pytest.approx([1.0, 1.0])
+    assert found.best.objective <= 1.0
+    floor = judged(found.epochs[0])
+    assert all(ours <= before * (1 + 1e-6) for ours, before in zip(judged(found.best), floor, strict=True))
+    assert all(ours <= before * (1 + 1e-4) for ours, before in zip(streamed(found, small_panel()), floor, strict=True))
 
 
-def test_the_first_epoch_is_the_linear_road_alone() -> None:
-    found = fitted()
-    assert (found.epochs[0].epoch, found.epochs[0].train_loss) == (0, None)
-    assert found.epochs[0].valid_mse_z == pytest.approx(min(choice.valid_mse_z for choice in found.tried), rel=1e-3)
+def test_the_objective_is_the_mean_of_three_errors_relative_to_the_linear_road() -> None:
+    found = fit(eager(2, horizon=2), [plain(bent(2), 500, 600, HOURLY)], Onlooker())
+    for epoch in found.epochs:
+        floor = judged(floors(found.epochs)[epoch.channels])
+        relative = np.array(judged(epoch)) / floor
+        assert epoch.objective == pytest.approx(relative.mean())
+    assert len({epoch.objective for epoch in found.epochs}) > 2
 
 
-def test_the_watcher_hears_every_batch_and_every_epoch() -> None:
+def test_the_first_epoch_of_each_network_is_the_linear_road_alone() -> None:
+    found = as_trained(fitted())
+    found.forecaster.spread.zero_()  # what the network says is not listened to
+    road = streamed(found, small_panel())
+    assert set(floors(found.epochs)) == set(WAYS)
+    for floor in floors(found.epochs).values():
+        assert floor.train_loss is None
+        assert judged(floor) == pytest.approx(road, rel=1e-4)
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_one_way_of_seeing_the_channels_is_tried_where_the_project_says_which(way: str) -> None:
+    found = fitted(project(model={"channels": way}))
+    assert {epoch.channels for epoch in found.epochs} == {way}
+    assert found.forecaster.architecture.channels == way
+
+
+@pytest.mark.parametrize(("across", "better"), [(False, "independent"), (True, "joint")])
+def test_of_both_ways_of_seeing_the_channels_the_one_of_least_objective_is_kept(across: bool, better: str) -> None:
+    panel = [plain(bent(3, across=across), 500, 600, HOURLY)]
+    found = fit(eager(3), panel, Onlooker())
+    alone = {way: fit(eager(3, channels=way), panel, Onlooker()) for way in WAYS}
+    first, second = floors(found.epochs)
+    assert found.epochs == alone[first].epochs + alone[second].epochs
+    assert min(WAYS, key=lambda way: alone[way].best.objective) == better
+    assert found.best == alone[better].best
+    assert found.best == min(found.epochs, key=lambda epoch: epoch.objective)
+    assert same(found, alone[better])
+
+
+@pytest.mark.parametrize("channels", ["auto", *WAYS])
+def test_a_single_target_is_seen_in_one_way(channels: str) -> None:
     watcher = Onlooker()
-    found = fitted(watcher=watcher)
-    assert watcher.steps == [(done, 12) for done in range(1, 13)]
-    assert tuple(watcher.epochs) == found.epochs[1:]
-    assert [epoch.epoch for epoch in found.epochs] == [0, 1, 2, 3]
-    assert not found.stopped
+    found = fit(eager(channels=channels), [plain(bent(1), 500, 600, HOURLY)], watcher)
+    assert {epoch.channels for epoch in watcher.epochs} == {"joint"}
+    assert found.forecaster.architecture.channels == "joint"
 
 
-@pytest.mark.parametrize("patience", [1, 5])
-def test_a_watcher_ends_training_early_with_weights_that_can_be_used(patience: int) -> None:
-    watcher = Onlooker(patience)
-    found = fitted(watcher=watcher)
-    assert found.stopped
-    assert len(watcher.steps) == patience
-    assert np.isfinite(streamed_error(found, small_panel()))
-    assert streamed_error(found, small_panel()) == pytest.approx(found.best.valid_mse_z, rel=1e-4)
+def test_the_number_of_threads_changes_no_weight() -> None:
+    of = project(model={"dropout": 0.2}, train={"members": 3})
+    one, three = (fitted(with_train(of, threads=threads)) for threads in (1, 3))
+    assert same(one, three)
+    assert one.epochs == three.epochs
 
 
-def test_training_ends_when_validation_grows_no_better() -> None:
-    found = fitted(project(train={"learning_rate": 1e-9, "epochs": 50, "patience": 2}))
-    assert len(found.epochs) < 10
+def test_the_linear_road_that_is_returned_is_solved_again_with_the_validation_rows() -> None:
+    found = fitted()
+    renewed = refitted(found.linear, small_panel(), horizon=1).state_dict()
+    ours, trained = found.forecaster.linear.state_dict(), found.linear.road.state_dict()
+    assert all(torch.equal(ours[name], renewed[name]) for name in renewed)
+    assert not torch.equal(ours["changes"], trained["changes"])
+
+
+def test_the_last_value_is_the_road_where_the_project_leaves_it_out() -> None:
+    z = walk(160)
+    found = fit(project(model={"linear": "none"}), [plain(z, 96, 128, HOURLY)], Onlooker())
+    assert found.linear.tried == ()
+    assert not any(weight.any() for weight in found.forecaster.linear.buffers())
+    assert found.epochs[0].valid_mse_z == pytest.approx(np.square(z[96:128] - z[95:127]).mean(), rel=1e-5)
+
+
+@pytest.mark.parametrize("mode", ["channel", "all"])
+def test_a_target_is_told_by_whom_the_project_says(mode: str) -> None:
+    z = walk(400)
+    z[1:, 1] += 3 * z[:-1, 0]  # the second column is told by the first
+    found = fit(project(model={"linear": mode}), [plain(z, 240, 320, HOURLY)], Onlooker())
+    for road in (found.linear.road, found.forecaster.linear):
+        across = [road.changes[0, 1], road.changes[1, 0], road.level[0, 1], road.level[1, 0]]
+        assert any(weights.any() for weights in across) == (mode == "all")
+
+
+def test_intervals_are_calibrated_on_validation_rows_with_the_road_of_the_training_rows() -> None:
+    of = project(model={"horizon": 2, "levels": [50, 80]})
+    found = fitted(of)
+    assert found.calibration.levels == (50, 80)
+    assert calibrate(outcomes(found, small_panel()), of.model.levels) != found.calibration
+    assert calibrate(outcomes(as_trained(found), small_panel()), of.model.levels) == found.calibration
+
+
+def test_trust_is_a_share_for_each_output_step_and_target() -> None:
+    found = fit(eager(2, horizon=3), [plain(bent(2), 500, 600, HOURLY)], Onlooker())
+    assert found.trust.shape == (3, 3, 2)
+    assert ((found.trust >= 0) & (found.trust <= 1)).all()
+    assert found.trust[:2, 0].min() > 0.8  # what is bent can be told a step ahead
 
 
 def test_what_a_test_row_holds_changes_no_model() -> None:
     before, after = walk(160), walk(160)
     after[128:] += 100
-    models = [fit(project(), [plain(z, 96, 128, HOURLY)], Onlooker()) for z in (before, after)]
-    assert same(*models)
+    ours, theirs = (fit(project(), [plain(z, 96, 128, HOURLY)], Onlooker()) for z in (before, after))
+    assert same(ours, theirs)
+    assert (ours.epochs, ours.calibration) == (theirs.epochs, theirs.calibration)
 
 
 def test_the_forecaster_is_ready_to_use() -> None:
     found = fitted()
     assert not found.forecaster.training
     assert {weight.device.type for weight in found.forecaster.state_dict().values()} == {"cpu"}
+    assert not found.stopped
 
 
+@pytest.fixture
+def two_threads() -> Iterator[None]:
+    """Give the caller another number of threads than training takes."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.mark.usefixtures("two_threads")
 def test_the_callers_random_numbers_threads_logs_and_warnings_are_left_alone() -> None:
-    logger = logging.getLogger("pytorch_lightning")
-    torch.manual_seed(5)
-    np_state = np.random.get_state()[1].tolist()  # type: ignore[union-attr, index]  # noqa: NPY002 - the legacy state is what is looked at
-    before = (logger.level, list(warnings.filters), torch.get_num_threads(), torch.get_rng_state().tolist(), np_state)
-    fitted(project(train={"threads": 2}))
-    now = np.random.get_state()[1].tolist()  # type: ignore[union-attr, index]  # noqa: NPY002 - the same
-    after = (logger.level, list(warnings.filters), torch.get_num_threads(), torch.get_rng_state().tolist(), now)
-    assert after == before
+    before = surroundings()
+    fitted()
+    assert surroundings() == before
+
+
+def surroundings() -> tuple[object, ...]:
+    """Look at what belongs to the caller."""
+    drawn = np.random.get_state()[1].tolist()  # type: ignore[union-attr, index]  # noqa: NPY002 - the legacy state is what is looked at
+    level = logging.getLogger("pytorch_lightning").level
+    return level, list(warnings.filters), torch.get_num_threads(), torch.get_rng_state().tolist(), drawn
 
 
 def test_training_prints_nothing(capfd: pytest.CaptureFixture[str]) -> None:
     fitted()
     assert capfd.readouterr() == ("", "")
-
-
-def test_the_loss_is_squared_error_of_the_point_and_absolute_error_of_the_median() -> None:
-    made = torch.tensor([[3.0, 1.0], [5.0, -2.0]]).reshape(1, 2, 2, 1, 1)
-    came = torch.tensor([1.0, 1.0]).reshape(1, 2, 1, 1)
-    close(lesson_loss(made, came), torch.tensor((4 + 0 + 16 + 3) / 2))
-
-
-def test_the_loss_and_its_gradient_pass_over_targets_that_were_not_observed() -> None:
-    made = torch.randn(2, 3, 2, 2, 2, requires_grad=True)
-    came = torch.randn(2, 3, 2, 2)
-    came[0, 1, 1, 0] = NAN
-    lesson_loss(made, came).backward()
-    assert made.grad is not None
-    absent = torch.zeros_like(came, dtype=torch.bool)
-    absent[0, 1, 1, 0] = True
-    assert (made.grad[absent[:, :, None].expand_as(made)] == 0).all()
-    assert (made.grad[~absent[:, :, None].expand_as(made)] != 0).all()
-
-
-def test_the_loss_of_nothing_observed_is_zero() -> None:
-    assert lesson_loss(torch.randn(1, 2, 2, 1, 1), torch.full((1, 2, 1, 1), NAN)) == 0
-
-
-def test_a_learning_rate_far_too_high_is_said_when_the_loss_is_lost() -> None:
-    one = plain(walk(160) * 1e20, 96, 128, HOURLY)
-    of = project(train={"learning_rate": 1.0, "clip": 1e30})
-    with pytest.raises(Diverged, match=r"^the loss is .* after epoch \d+; lower train\.learning_rate$"):
-        fit(of, [one], Onlooker())
 
 
 @pytest.mark.parametrize(("valid", "test"), [(2, 100), (90, 92)])
@@ -176,21 +204,22 @@ def test_too_few_rows_for_the_horizon_are_refused(valid: int, test: int) -> None
         fit(project(model={"horizon": 3}), [plain(walk(120), valid, test, HOURLY)], Onlooker())
 
 
-def threshold_series(rows: int = 900) -> np.ndarray:
-    """X' = 1 - 1.6 |x| + noise: a linear autoregression learns next to nothing of it."""
-    draw, z = np.random.default_rng(0), np.zeros((rows, 1))
-    for row in range(1, rows):
-        z[row] = 1 - 1.6 * abs(z[row - 1]) + 0.02 * draw.normal()
-    return z
+def test_a_validation_part_without_a_value_is_refused() -> None:
+    z = walk(160)
+    z[96:128] = np.nan
+    with pytest.raises(DataError, match=r"^no value is observed in the validation part; "):
+        fit(project(), [plain(z, 96, 128, HOURLY)], Onlooker())
+
+
+def test_one_series_with_the_rows_is_enough() -> None:
+    panel = scaled(series("x", walk(160)), series("y", walk(3, seed=1)))
+    assert np.isfinite(fit(project(model={"horizon": 3}), panel, Onlooker()).best.objective)
 
 
 @pytest.mark.parametrize("cell", CELLS)
 def test_what_no_line_can_say_is_learnt_by_the_cells(cell: str) -> None:
-    of = project(
-        data={"targets": ["a"]},
-        model={"cell": cell, "hidden": 16},
-        train={"learning_rate": 0.02, "epochs": 5, "steps_per_epoch": 30, "batch": 16},
-    )
-    found = fit(of, [plain(threshold_series(), 700, 800, HOURLY)], Onlooker())
-    assert found.best.valid_mse_z < 0.3 * found.epochs[0].valid_mse_z
-    assert found.best.valid_mae_z < 0.6 * found.epochs[0].valid_mae_z
+    panel = [plain(bent(1), 500, 600, HOURLY)]
+    found = fit(eager(cell=cell), panel, Onlooker())
+    floor = found.epochs[0]
+    assert found.best.valid_mse_z < 0.3 * floor.valid_mse_z
+    assert found.best.valid_mae_z < 0.6 * floor.valid_mae_z

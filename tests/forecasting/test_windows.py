@@ -1,5 +1,5 @@
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 import msgspec
 import numpy as np
@@ -12,6 +12,7 @@ from forecasting.bundle import Bundle, Spec
 from forecasting.calendar import Calendar
 from forecasting.errors import WindowRejected
 from forecasting.windows import RawWindow, build_window
+from tests.bundles import make_rich_bundle
 
 HOUR = 3_600_000_000_000
 NOON = pd.Timestamp("2024-03-01T12:00", tz="UTC").as_unit("ns").value
@@ -21,6 +22,11 @@ ROWS = [[1.0, 2.0], [3.0, None], [5.0, 6.0]]
 @pytest.fixture(scope="session")
 def spec(tiny_bundle: Bundle) -> Spec:
     return tiny_bundle.spec
+
+
+@pytest.fixture(scope="module")
+def rich() -> Spec:
+    return make_rich_bundle(horizon=3).spec
 
 
 def rejected(spec: Spec, **raw: Any) -> tuple[str, str]:
@@ -133,3 +139,84 @@ def test_a_calendar_time_off_the_grid_is_refused(make_bundle: Callable[..., Bund
     days = [pd.Timestamp(day, tz="UTC").as_unit("ns").value for day in ("2024-01-01", "2024-02-02", "2024-03-01")]
     assert rejected(spec, timestamps=days)[0] == "/timestamps/1"
     assert rejected(spec, timestamps=[days[1], days[1] + 24 * HOUR, days[1] + 48 * HOUR])[0] == "/timestamps/0"
+
+
+class TestCovariates:
+    ROW: ClassVar = [1.0, 2.0, 0.5, 30.0, 1.0]
+    AHEAD: ClassVar = [[31.0, 0.0], [None, 1.0], [33.0, 0.0]]
+
+    def rejected(self, spec: Spec, **raw: Any) -> tuple[str, str]:
+        return rejected(spec, **{"rows": [self.ROW], "last_timestamp": NOON, "known_future": self.AHEAD, **raw})
+
+    def test_come_with_the_row_and_with_the_steps_ahead(self, rich: Spec) -> None:
+        static = {"size": 3, "region": None}
+        raw = RawWindow([self.ROW], last_timestamp=NOON, known_future=self.AHEAD, static=static)
+        window = build_window(rich, raw)
+        assert window.values.tolist() == [self.ROW]
+        assert window.ahead is not None
+        assert window.ahead.dtype == np.float32
+        np.testing.assert_array_equal(window.ahead, np.float32([[31, 0], [np.nan, 1], [33, 0]]))
+        assert window.static == static
+
+    def test_stand_in_any_order_in_named_columns_and_in_the_models_order_ahead(self, rich: Spec) -> None:
+        names = ("holiday", "a", "rain", "b", "price")
+        row = [dict(zip(rich.columns.row, self.ROW, strict=True))[name] for name in names]
+        window = build_window(rich, RawWindow([row], names, last_timestamp=NOON, known_future=self.AHEAD))
+        assert window.values.tolist() == [self.ROW]
+        assert window.ahead is not None
+        assert window.ahead[0].tolist() == self.AHEAD[0]
+
+    def test_stay_where_gaps_are_filled(self, rich: Spec) -> None:
+        rows, times, static = [self.ROW, self.ROW], [NOON, NOON + 2 * HOUR], {"size": 1.0}
+        window = build_window(rich, RawWindow(rows, timestamps=times, known_future=self.AHEAD, static=static))
+        assert np.isnan(window.values[1]).all()
+        assert window.ahead is not None
+        assert (len(window.ahead), window.static) == (3, static)
+
+    @pytest.mark.parametrize("given_", [1, 2, 3])
+    def test_ahead_are_needed_for_the_steps_asked_for(self, rich: Spec, given_: int) -> None:
+        raw = RawWindow([self.ROW], last_timestamp=NOON, known_future=self.AHEAD[:given_], horizon=1)
+        window = build_window(rich, raw)
+        assert window.ahead is not None
+        assert len(window.ahead) == given_
+
+    @pytest.mark.parametrize(
+        ("raw", "pointer", "said"),
+        [
+            (
+                {"known_future": None},
+                "/known_future",
+                "nothing came as known_future; this model needs 3 rows of [price",
+            ),
+            ({"known_future": []}, "/known_future", "0 rows came as known_future"),
+            ({"known_future": AHEAD[:2]}, "/known_future", "2 rows came as known_future; this model needs 3 rows"),
+            ({"known_future": AHEAD * 2}, "/known_future", "6 rows came"),
+            ({"known_future": AHEAD[:1], "horizon": 2}, "/known_future", "needs 2 to 3 rows of [price, holiday]"),
+            ({"known_future": [[1.0]] * 3}, "/known_future/0", "row 0 has 1 values; expected 2"),
+            ({"known_future": [[1.0, 2.0], [1.0], [1.0]]}, "/known_future/1", "row 1 has 1 values; expected 2"),
+            ({"known_future": [[1.0, 2.0], [1.0, 2.0], [1e39, 1.0]]}, "/known_future/2/0", "row 2, column 0 is beyond"),
+            ({"static": {"sise": 1.0}}, "/static", "did you mean 'size'?"),
+            ({"static": {"zzz": 1.0}}, "/static", "it takes size, region"),
+            ({"horizon": 4}, "/horizon", "this model forecasts 3 steps"),
+            ({"horizon": 0}, "/horizon", "ask for at least 1"),
+            ({"rows": [[1.0, 2.0]]}, "/observations/0", "row 0 has 2 values; expected 5"),
+            ({"columns": ("a", "b", "rain", "price"), "rows": [[1.0] * 4]}, "/columns", "'holiday' is missing"),
+        ],
+    )
+    def test_that_cannot_be_used_are_refused_with_a_pointer(
+        self, rich: Spec, raw: dict[str, Any], pointer: str, said: str
+    ) -> None:
+        found, text = self.rejected(rich, **raw)
+        assert found == pointer
+        assert said in text
+
+    def test_that_are_missing_ahead_are_refused_where_none_was_learned_from(self, rich: Spec) -> None:
+        complete = msgspec.structs.replace(rich, missing=False)
+        pointer, text = self.rejected(complete)
+        assert (pointer, "trained on complete rows" in text) == ("/known_future/1/0", True)
+
+    def test_are_refused_by_a_model_without(self, spec: Spec) -> None:
+        alone = {"rows": ROWS, "last_timestamp": NOON}
+        assert rejected(spec, **alone, known_future=[[1.0]])[0] == "/known_future"
+        pointer, text = rejected(spec, **alone, static={"size": 1.0})
+        assert (pointer, text) == ("/static", "a name in static is no static column of the model; it takes none")

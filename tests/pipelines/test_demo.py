@@ -58,7 +58,7 @@ def test_the_demo_goes_from_the_file_to_an_answer_and_cleans_up(tmp_path: Path) 
     assert "version 1 promoted to production: it beats persistence" in said.stdout
     assert "JFK at 2013-12-31T00:00:00Z, by nyc-weather version 1" in said.stdout
     for column in ("temp", "dewp", "humid", "wind_speed", "pressure", "visib"):
-        assert re.search(rf"{column} +│ +[\d.]+ │ +[\d.]+ │ +[\d.]+ │", said.stdout)
+        assert re.search(rf"{column} +│ +[\d.]+ │ +[\d.]+ │ +[\d.]+ │ +-?[\d.]+ to [\d.]+ │", said.stdout)
     pictures = {path.name for path in (folder / "pictures").glob("*.png")}
     assert pictures >= {"forecast-JFK.png", "residuals.png", "errors.png", "training.png"}
     nothing_is_left_running(said.stdout)

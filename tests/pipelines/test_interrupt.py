@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import mlflow
+import psutil
 import pytest
 
 from forecasting.bundle import load_bundle
@@ -85,12 +86,24 @@ def test_ctrl_c_again_and_again_ends_everything_at_once(tmp_path: Path, more: in
 
 
 def test_ctrl_c_while_the_data_are_read_leaves_nothing(tmp_path: Path) -> None:
-    os.mkfifo(tmp_path / "data.csv")
+    """Rows that take seconds to read, so that they are still being read once the file is seen to be open."""
+    lines = "".join(f"2024-01-01T00:{at // 60:02}:{at % 60:02}Z,{at},{at * 7 % 11}\n" for at in range(3600))
+    data = tmp_path / "data.csv"
+    data.write_text("time,x,y\n" + lines * 1_000)
     with training(tmp_path) as process:
-        writer = os.open(tmp_path / "data.csv", os.O_WRONLY)  # returns once the other side reads
+        wait_until_open(process, data)
         process.send_signal(signal.SIGINT)
         _, err = process.communicate(timeout=PATIENCE_SECONDS)
-        os.close(writer)
+    data.unlink()  # pytest would keep its 100 MB
     assert process.returncode == 130
     assert err.strip() == "gatecast: interrupted"
     assert not (tmp_path / "home" / "mlflow.db").exists()
+
+
+def wait_until_open(process: subprocess.Popen[str], path: Path) -> None:
+    """Wait for a process to open a file."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while str(path) not in {found.path for found in psutil.Process(process.pid).open_files()}:
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < deadline, f"{path} was not opened"
+        time.sleep(0.002)

@@ -32,7 +32,7 @@ def _scores(loss: float | None) -> dict[str, Any]:
 def test_a_first_model_that_beats_the_naive_forecasts_is_promoted() -> None:
     decision = decide(card(0.5, 1.0, 0.8), champion=None)
     assert decision.promote
-    assert decision.reason == "it beats persistence (1.0000) and seasonal_naive (0.8000) and nothing is in production"
+    assert decision.reason == "it beats persistence (1.0000) and seasonal_naive (0.8000)"
 
 
 @pytest.mark.parametrize(
@@ -46,6 +46,16 @@ def test_a_first_model_that_beats_the_naive_forecasts_is_promoted() -> None:
             card(0.5),
             Champion(version="3", mse_z=None),
             "version 3 in production has another schema; promote by hand if that is meant",
+        ),
+        (
+            card(0.5),
+            Champion(version="3", mse_z=None, why="cannot be opened (format 9)"),
+            "version 3 in production cannot be opened (format 9); promote by hand if that is meant",
+        ),
+        (
+            card(1.0),
+            Champion(version="3", mse_z=None, why="cannot be opened (format 9)"),
+            "it does not beat persistence: mse_z 1.0000 against 1.0000",
         ),
     ],
 )

@@ -64,6 +64,9 @@ def test_an_answer_over_http_has_the_numbers_of_the_command_line(service: Servic
     for step, row in zip(answer["forecast"], here, strict=True):
         assert step["point"] == pytest.approx({name: row[name] for name in "xy"}, rel=1e-5)
         assert step["median"] == pytest.approx({name: row[f"{name}-median"] for name in "xy"}, rel=1e-5)
+        for name in "xy":
+            ends = [row[f"{name}-lo-90"], row[f"{name}-hi-90"]]
+            assert step["intervals"]["90"][name] == pytest.approx(ends, rel=1e-5)
 
 
 def test_the_service_imports_nothing_that_only_training_needs(service: Service) -> None:

@@ -7,11 +7,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import mlflow
+import numpy as np
 import pandas as pd
 import pytest
 from mlflow.entities import Run
 
-from tests.pipelines.command import gatecast
+from forecasting.bundle import Bundle
+from pipelines.versions import open_version
+from tests.pipelines.command import QUICK, gatecast
 
 if TYPE_CHECKING:
     from tests.pipelines.conftest import Shop
@@ -19,6 +22,10 @@ if TYPE_CHECKING:
 SCORES = {
     "mse_z", "mae_z", "mae", "rmse", "mase", "rmsse", "mql", "coverage", "width", "by_step", "by_column",
 }  # fmt: skip
+
+
+WAYS = ("independent", "joint")
+NUMBERS = ("train_loss", "valid_mse_z", "valid_mae_z", "valid_scale", "objective")
 
 
 @pytest.fixture(scope="module")
@@ -34,6 +41,11 @@ def run(shop: Shop, client: mlflow.MlflowClient) -> Run:
 @pytest.fixture(scope="module")
 def files(run: Run) -> Path:
     return Path(run.info.artifact_uri.removeprefix("file://"))
+
+
+@pytest.fixture(scope="module")
+def bundle(shop: Shop) -> Bundle:
+    return open_version(shop.registry, shop.registry.version("tiny", "1"))
 
 
 def test_training_says_on_standard_output_what_the_contract_says_and_nothing_else(shop: Shop) -> None:
@@ -67,9 +79,12 @@ def test_the_first_model_that_beats_the_naive_forecasts_is_promoted(shop: Shop) 
 def test_a_run_has_ended_with_its_parameters_and_curves(run: Run, client: mlflow.MlflowClient) -> None:
     assert run.info.status == "FINISHED"
     assert (run.data.params["model.hidden"], run.data.params["train.seed"]) == ("8", "0")
-    epochs = [one.step for one in client.get_metric_history(run.info.run_id, "valid_mse_z")]
-    assert epochs == list(range(len(epochs)))
-    assert len(epochs) >= 2
+    curves = {name for name in run.data.metrics if not name.startswith(("test.", "system/"))}
+    assert curves == {f"{way}.{number}" for way in WAYS for number in NUMBERS}
+    for name in curves:
+        epochs = [one.step for one in client.get_metric_history(run.info.run_id, name)]
+        first = 1 if name.endswith("train_loss") else 0  # the linear road alone has none
+        assert epochs == list(range(first, QUICK["epochs"] + 1))
 
 
 def test_a_run_names_the_scores_of_model_and_baselines(run: Run, shop: Shop) -> None:
@@ -108,10 +123,58 @@ def test_a_run_keeps_scorecard_decision_and_pictures(files: Path, shop: Shop) ->
     assert card["model"] == shop.trained.json["scores"]["model"]
     decision = json.loads((files / "decision.json").read_text())
     assert (decision["promote"], decision["by"], decision["champion"]) == (True, "gate", None)
-    trust = json.loads((files / "trust.json").read_text())["point, median"]
-    assert all(0 <= one <= 1 for kind in trust for step in kind for one in step)
     pictures = {path.name for path in (files / "pictures").iterdir()}
-    assert pictures == {"forecast-all.png", "residuals.png", "errors.png", "training.png"}
+    assert pictures == {"forecast-all.png", "residuals.png", "errors.png", "calibration.png", "training.png"}
+
+
+def test_a_run_keeps_what_was_chosen_on_validation_rows_and_from_what(files: Path, run: Run) -> None:
+    roads = json.loads((files / "linear-road.json").read_text())
+    assert all(set(road) == {"candidate", "strength", "mse_z", "averaged"} for road in roads)
+    assert min(roads, key=lambda road: road["mse_z"])["averaged"]
+    assert all(set(road["candidate"]) == {"lags", "others", "levels"} for road in roads)
+    channels = json.loads((files / "channels.json").read_text())
+    tried = {one["channels"]: one for one in channels["tried"]}
+    assert set(tried) == set(WAYS)
+    assert channels["chosen"] == min(WAYS, key=lambda way: tried[way]["objective"])
+    for way in WAYS:
+        assert set(tried[way]) == {"channels", "epoch", *NUMBERS}
+        assert run.data.metrics[f"{way}.objective"] >= tried[way]["objective"]
+    assert tried[channels["chosen"]]["objective"] <= 1.0  # that of the linear road alone
+
+
+def test_a_run_keeps_how_far_each_correction_is_trusted(files: Path, bundle: Bundle) -> None:
+    found = json.loads((files / "trust.json").read_text())
+    trust = np.array(found["point, median, scale"])
+    assert found["targets"] == ["x", "y"]
+    assert trust.shape == (3, 2, 2)
+    assert ((trust >= 0) & (trust <= 1)).all()
+    assert bundle.card is not None
+    assert bundle.card.trusted == pytest.approx(trust.mean(), abs=1e-6)
+
+
+def test_a_version_has_a_card_for_people(bundle: Bundle, files: Path, shop: Shop) -> None:
+    card, scores = bundle.card, shop.trained.json["scores"]
+    assert card is not None
+    assert (card.data.source, card.data.rows, card.data.freq) == ("data.csv", 600, "h")
+    assert [(one.name, one.role, one.unit) for one in card.columns] == [("x", "target", "degC"), ("y", "target", None)]
+    chosen = json.loads((files / "channels.json").read_text())["chosen"]
+    sees = {"joint": "sees all targets together", "independent": "is shared by the targets and sees each alone"}
+    assert card.forecaster.startswith(f"2 x lstm of 1 x 8 that {sees[chosen]}, beside a linear road of ")
+    best = min(json.loads((files / "linear-road.json").read_text()), key=lambda road: road["mse_z"])
+    assert f"{best['candidate']['lags']} lags of the target" in card.linear
+    assert card.linear.endswith(f"levels: {best['candidate']['levels']}; ridge {best['strength']:g}")
+    assert card.levels == (80, 90, 95)
+    told = {one.score: one for one in card.scores}
+    assert told["mse_z"].model == scores["model"]["mse_z"]
+    assert told["mse_z"].baselines["var"] == scores["baselines"]["var"]["mse_z"]
+    assert "trained on rows every h; forecasts of rows with another step mean nothing" in card.limits
+
+
+def test_the_card_of_random_walks_says_that_the_last_value_stays(refused: Shop) -> None:
+    walk = open_version(refused.registry, refused.registry.version("walk", "1"))
+    assert walk.card is not None
+    assert walk.card.linear == "none: the last value stays"
+    assert not any(weight.any() for weight in walk.forecaster.linear.buffers())
 
 
 def test_the_same_data_and_seed_make_the_same_model_and_the_champion_is_kept(shop: Shop) -> None:
@@ -141,7 +204,8 @@ def test_mlflow_loads_the_model_in_a_process_of_its_own(shop: Shop, tmp_path: Pa
     subprocess.run([sys.executable, "-c", code, shop.registry.uri, shop.data, answer], check=True, capture_output=True)
     there = pd.DataFrame(json.loads(answer.read_text()))
     here = pd.DataFrame(gatecast(shop.home, "forecast", shop.data, "-p", shop.project, "--json").json)
-    columns = ["step", "x", "y", "x-median", "y-median"]
+    columns = ["step", "x", "y", "x-median", "y-median", "x-lo-90", "x-hi-90", "y-lo-90", "y-hi-90"]
+    assert set(there.columns) == {"timestamp", *columns}
     assert there[columns].to_numpy() == pytest.approx(here[columns].to_numpy(), rel=1e-5)
 
 

@@ -14,6 +14,7 @@ from forecasting.errors import NoSuchModel
 from service.app import create_app
 from service.models import PRODUCTION, ServedRef
 from service.settings import Settings
+from tests import bundles
 
 
 class FolderSource:
@@ -38,6 +39,26 @@ class FolderSource:
 @pytest.fixture
 def folder_source() -> type[FolderSource]:
     return FolderSource
+
+
+@pytest.fixture(scope="session")
+def make_bundle() -> Callable[..., Bundle]:
+    """Return the maker of tiny bundles, for those who need another one."""
+    return bundles.make_bundle
+
+
+@pytest.fixture(scope="session")
+def tiny_bundle() -> Bundle:
+    """Return the tiny bundle."""
+    return bundles.make_bundle()
+
+
+@pytest.fixture(scope="session")
+def tiny_folder(tiny_bundle: Bundle, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the folder that the tiny bundle was saved in."""
+    folder = tmp_path_factory.mktemp("tiny") / "bundle"
+    save_bundle(tiny_bundle, folder)
+    return folder
 
 
 @pytest.fixture(scope="session")
@@ -67,5 +88,26 @@ def good() -> dict[str, Any]:
     return {
         "observations": [[9.5, 1010.0], [10.0, 1005.0], [10.5, 1000.0]],
         "last_timestamp": "2024-03-01T02:00:00Z",
+        "series": "north",
+    }
+
+
+@pytest.fixture(scope="session")
+def rich_client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
+    """Talk to an app that serves the tiny bundle with covariates of every kind."""
+    folder = tmp_path_factory.mktemp("rich") / "bundle"
+    save_bundle(bundles.make_rich_bundle(), folder)
+    source = FolderSource({"tiny": folder})
+    with TestClient(create_app(Settings(device="cpu"), source), raise_server_exceptions=False) as one:
+        yield one
+
+
+@pytest.fixture
+def rich() -> dict[str, Any]:
+    """Return a request with covariates that is answered: a, b, rain, price and holiday of two hours, two ahead."""
+    return {
+        "observations": [[3.5, 4, 0.0, 30.0, 0], [4.5, 3, None, 31.0, 0]],
+        "last_timestamp": "2024-03-01T02:00:00Z",
+        "known_future": [[32.0, 1], [33.0, 0]],
         "series": "north",
     }

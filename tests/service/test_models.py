@@ -10,6 +10,7 @@ from forecasting.errors import RegistryUnavailable, SettingsError
 from service.app import create_app
 from service.models import ServedRef, choose_device
 from service.settings import Settings
+from tests.bundles import make_rich_bundle
 
 
 def test_a_model_that_is_broken_does_not_stop_the_others(
@@ -37,6 +38,12 @@ def test_a_model_that_answers_nothing_finite_is_not_served(
         answer = client.get("/readyz")
     assert answer.status_code == 503
     assert "sick: The model's answer is not finite" in answer.json()["detail"]
+
+
+def test_a_model_with_covariates_is_opened_and_served(serve: Callable[..., TestClient], rich: dict[str, Any]) -> None:
+    with serve(rich=make_rich_bundle()) as client:
+        assert client.get("/readyz").json()["refused"] == {}
+        assert client.post("/v1/models/rich/forecast", json=rich).status_code == 200
 
 
 def test_nothing_registered_is_not_ready_and_says_so(serve: Callable[..., TestClient], good: dict[str, Any]) -> None:

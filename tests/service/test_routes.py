@@ -24,13 +24,35 @@ def test_a_parameter_out_of_range_is_a_problem(client: TestClient) -> None:
 
 def test_a_model_is_described(client: TestClient) -> None:
     described = client.get("/v1/models/tiny").json()
-    assert described["targets"] == ["a", "b"]
+    assert described["columns"] == {"targets": ["a", "b"], "past": [], "known": [], "static": []}
+    assert (described["static"], described["levels"], described["card"]) == ([], [80, 90, 95], None)
     assert (described["freq"], described["timezone"], described["horizon"]) == ("h", "UTC", 2)
     assert (described["lookback"], described["missing"], described["needs_time"]) == (6, True, True)
     assert described["series"] == {"count": 2, "ids": ["north", "south"]}
     assert described["limits"] == {"max_body_bytes": 20_000, "max_rows": 50, "max_windows": 3}
     assert described["device"] == "cpu"
     assert described["model"]["run_id"] == "r1"
+
+
+def test_a_model_with_covariates_is_described_by_role(rich_client: TestClient) -> None:
+    described = rich_client.get("/v1/models/tiny").json()
+    assert described["columns"] == {
+        "targets": ["a", "b"],
+        "past": ["rain"],
+        "known": ["price", "holiday"],
+        "static": ["size", "region"],
+    }
+    assert described["static"] == [
+        {"name": "size", "kind": "number", "count": None, "values": None},
+        {"name": "region", "kind": "category", "count": 2, "values": ["coast", "hill"]},
+    ]
+
+
+def test_a_model_without_calibration_has_no_levels(
+    serve: Callable[..., TestClient], make_bundle: Callable[..., Bundle]
+) -> None:
+    with serve(tiny=make_bundle(calibration=None)) as client:
+        assert client.get("/v1/models/tiny").json()["levels"] == []
 
 
 def test_an_unknown_model_is_a_404_that_names_the_nearest(client: TestClient) -> None:

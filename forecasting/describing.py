@@ -1,0 +1,138 @@
+"""Writes the model card from what is known once a model is trained and judged."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from forecasting.card import Card, CardColumn, CardData, CardScore
+from forecasting.conformal import Calibration
+from forecasting.members import Architecture
+from forecasting.project import Project
+from forecasting.scaled import Scales
+from forecasting.scores import Scorecard
+from forecasting.series import Panel, Split, rfc3339
+from forecasting.transforms import Bounds
+
+SCORES = ("mse_z", "mae_z", "mql", "coverage", "interval_score")
+MOSTLY = 1 / 3
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What training and the backtest came to; `linear` and `trusted` as in the card, None is not known."""
+
+    architecture: Architecture
+    linear: str
+    trusted: float
+    calibration: Calibration | None = None
+    scorecard: Scorecard | None = None
+
+
+def describe_data(project: Project, panel: Panel, split: Split) -> CardData:
+    """Return what the rows were."""
+    grid = panel.grid()
+    return CardData(
+        source=project.public().data.source,
+        series=len(panel),
+        rows=panel.rows,
+        freq=panel.freq,
+        timezone=panel.timezone,
+        start=rfc3339(grid[0]),
+        valid=rfc3339(split.valid),
+        test=rfc3339(split.test),
+        end=rfc3339(grid[-1] if split.end is None else split.end),
+        scaling=project.data.scaling,
+        static=panel.columns.static,
+    )
+
+
+def describe_columns(project: Project, panel: Panel, split: Split, scales: Scales) -> tuple[CardColumn, ...]:
+    """Return what each value of a row is, and was in training."""
+    columns, scaler, train = panel.columns, scales.scaler, split.train(panel)
+    roles = ["target"] * len(columns.targets) + ["past"] * len(columns.past) + ["known"] * len(columns.known)
+    cells = np.sum([np.isnan(one.values).sum(axis=0) for one in train], axis=0) / max(train.rows, 1)
+    measured = (*scaler.series.values(), scaler.overall)
+    return tuple(
+        CardColumn(
+            name=name,
+            role=roles[place],
+            unit=project.data.units.get(name),
+            log1p=transform.log1p,
+            integer=transform.integer,
+            possible=transform.limits,
+            plausible=_widest([(one.lower[place], one.upper[place]) for one in measured]),
+            mean=scaler.overall.mean[place],
+            std=scaler.overall.spread[place],
+            missing=float(cells[place]),
+        )
+        for place, (name, transform) in enumerate(zip(columns.row, scaler.transforms, strict=True))
+    )
+
+
+def _widest(limits: list[Bounds]) -> Bounds:
+    lows, highs = zip(*limits, strict=True)
+    low = None if None in lows else min(lows)
+    return low, None if None in highs else max(highs)
+
+
+def describe_scores(scorecard: Scorecard) -> tuple[CardScore, ...]:
+    """Return the scores that matter most, beside the baselines'."""
+    return tuple(
+        CardScore(
+            score=name,
+            model=getattr(scorecard.model, name),
+            baselines={base: getattr(scores, name, None) for base, scores in scorecard.baselines.items()},
+        )
+        for name in SCORES
+    )
+
+
+def describe_network(a: Architecture) -> str:
+    """Say what the forecaster is, in a sentence."""
+    each = "sees all targets together" if a.channels == "joint" else "is shared by the targets and sees each alone"
+    return (
+        f"{a.members} x {a.cell} of {a.layers} x {a.hidden} that {each}, beside a linear road of {a.lags} lags; "
+        f"{a.horizon} {'step' if a.horizon == 1 else 'steps'} ahead"
+    )
+
+
+def describe_limits(
+    project: Project, card: tuple[CardColumn, ...], calibration: Calibration | None, scorecard: Scorecard | None
+) -> tuple[str, ...]:
+    """Return what a reader of forecasts must know, a sentence each."""
+    said = [f"{one.name}: {one.missing:.0%} of the training cells were missing" for one in card if one.missing > MOSTLY]
+    if scorecard is not None:
+        said += [f"on test rows it did not beat {name}" for name in scorecard.baselines if _worse(scorecard, name)]
+    if calibration is not None:
+        said += [
+            f"the {level} % interval has too few validation rows behind it for every step and target"
+            for level in calibration.levels
+            if calibration.short(level).any()
+        ]
+    said.append(f"trained on rows every {project.data.freq}; forecasts of rows with another step mean nothing")
+    said.append("intervals hold as often as they say while errors stay as they were on validation rows")
+    return tuple(said)
+
+
+def _worse(scorecard: Scorecard, name: str) -> bool:
+    baseline, model = scorecard.baselines[name], scorecard.model
+    if baseline is None or baseline.mse_z is None or model.mse_z is None:
+        return False
+    return model.mse_z >= baseline.mse_z
+
+
+def write_card(project: Project, panel: Panel, split: Split, scales: Scales, judged: Judged) -> Card:
+    """Write the card."""
+    columns = describe_columns(project, panel, split, scales)
+    return Card(
+        data=describe_data(project, panel, split),
+        columns=columns,
+        forecaster=describe_network(judged.architecture),
+        linear=judged.linear,
+        trusted=judged.trusted,
+        levels=judged.calibration.levels if judged.calibration else (),
+        scores=describe_scores(judged.scorecard) if judged.scorecard else (),
+        limits=describe_limits(project, columns, judged.calibration, judged.scorecard),
+    )
