@@ -126,6 +126,19 @@ def calibrated(network: Forecaster, panel: tuple[ScaledSeries, ...], levels: lis
     return calibrate([Outcome(*said, actual, one.target_units) for said, actual, one in parts], levels)
 
 
+def simulated(matrix: np.ndarray, rows: int = 3000, noise: float = 0.1) -> np.ndarray:
+    """Draw a vector autoregression of order one."""
+    draw, z = np.random.default_rng(3), np.zeros((rows, len(matrix)))
+    for row in range(1, rows):
+        z[row] = matrix @ z[row - 1] + noise * draw.normal(size=len(matrix))
+    return z
+
+
+def covered(missing: float = 0.0) -> ScaledSeries:
+    """Build a series with covariates of both kinds beside two targets."""
+    return plain(walk(500, columns=5, missing=missing), 350, 450, HOURLY, past=1, known=2)
+
+
 def project(**sections: Any) -> Project:
     """Build a project for series made here: two columns, a small network, a short training on the CPU."""
     train = {
