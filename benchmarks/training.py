@@ -18,13 +18,13 @@ from benchmarks.data import demo_project
 from benchmarks.measuring import Seconds, Way, interleaved, milliseconds, ratio
 from benchmarks.publishing import Table, publish
 from forecasting.assembly import prepare
-from forecasting.lesson import lesson_loss
+from forecasting.lesson import lesson_loss, shape_of
 from forecasting.network import Forecaster
 from forecasting.project import Project
 from forecasting.reading import read_panel
 from forecasting.ridge import fit_linear
 from forecasting.scaled import ScaledSeries
-from forecasting.sequences import SMALLEST, Batch, Sequences, Shape
+from forecasting.sequences import Batch, Sequences
 from forecasting.training import Epoch, architecture_of, fit
 
 EPOCHS = 8
@@ -61,21 +61,24 @@ class Bare:
         self.optimizer = torch.optim.AdamW(
             self.forecaster.parameters(), lr=train.learning_rate, weight_decay=train.weight_decay
         )
-        self.clip = train.clip * train.members**0.5
-        folds = self.forecaster.architecture.folds
-        batch = train.batch if folds == 1 else max(2 * train.batch // folds, SMALLEST)  # as `lesson.run` does
-        shape = Shape(batch, train.burn_in, train.length, project.model.horizon, prior=lags)
+        self.clip = train.clip
+        shape = shape_of(train, self.forecaster.architecture)
         self.sequences = Sequences(panel, shape, train.steps_per_epoch, train.seed)
         self.batches = self._batches()
 
     def step(self) -> None:
-        batch, shape = next(self.batches), self.sequences.shape
-        state, positions = self.forecaster.primed_state(batch.prior, batch.static), range(shape.burn_in, shape.steps)
-        members = self.forecaster.unroll_members(batch.rows, state, positions)[0]
-        loss = torch.stack([lesson_loss(made, batch.targets(positions)) for made in members]).sum()
+        batch, shape, network = next(self.batches), self.sequences.shape, self.forecaster
+        with torch.no_grad():
+            state = network.primed_state(batch.prior, batch.static)
+            newest = range(shape.burn_in - 1, shape.burn_in)
+            state = network.unroll_members(batch.rows.part(0, shape.burn_in), state, newest)[1]
+        members = network.unroll_members(batch.rows.part(shape.burn_in, shape.steps), state)[0]
+        came = batch.targets(range(shape.burn_in, shape.steps))
         self.optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
-        nn.utils.clip_grad_norm_(self.forecaster.parameters(), self.clip)
+        for loss in [lesson_loss(made, came) for made in members]:
+            loss.backward()  # type: ignore[no-untyped-call]
+        for member in network.members:
+            nn.utils.clip_grad_norm_(member.parameters(), self.clip)
         self.optimizer.step()
 
     def _batches(self) -> Iterator[Batch]:
@@ -131,7 +134,9 @@ def _case(name: str, channels: str, hidden: int, layers: int, members: int) -> t
 def _project(channels: str, hidden: int, layers: int, members: int) -> Project:
     project = demo_project()
     model = msgspec.structs.replace(project.model, channels=channels, hidden=hidden, layers=layers)
-    train = msgspec.structs.replace(project.train, members=members, epochs=EPOCHS, patience=EPOCHS, device="cpu")
+    train = msgspec.structs.replace(
+        project.train, members=members, epochs=EPOCHS, patience=EPOCHS, threads=1, device="cpu"
+    )
     return msgspec.structs.replace(project, model=model, train=train)
 
 

@@ -20,7 +20,6 @@ from jaxtyping import Float
 from forecasting.filling import fill_alone
 from forecasting.scaled import Part, ScaledSeries, origins, targets
 
-MOST_ROWS = 200_000
 CHUNK = 4_096
 
 
@@ -75,6 +74,14 @@ class Question(NamedTuple):
         """The columns whose levels are looked at."""
         return {"own": [self.target], "all": [self.target, *self.beside]}[self.candidate.levels]
 
+    def places(self, wider: Question, history: History) -> list[int]:
+        """Return where the regressors stand among those of a question with as many lags, more columns and levels."""
+        lags, near, levels, *others = wider.sizes(history)
+        behind = lags + near
+        kept = [*range(lags), *(range(lags, behind) if self.candidate.others else ())]
+        kept += [behind + place for place, column in enumerate(wider.levels) if column in self.levels]
+        return kept + list(range(behind + levels, behind + levels + sum(others)))
+
     def sizes(self, history: History) -> list[int]:
         """Count regressors: own lags, changes of others, levels, calendar, known now, constant, known ahead."""
         near, known = self.candidate.others * len(self.beside), history.known.shape[1]
@@ -92,6 +99,13 @@ class Moments(NamedTuple):
     cross: Float[np.ndarray, "step regressor"]
     power: Float[np.ndarray, " step"]
     cells: Float[np.ndarray, " step"]
+
+    def at(self, places: Sequence[int]) -> Moments:
+        """Return the sums of some regressors alone."""
+        square = np.ix_(places, places)
+        return self._replace(
+            shared=self.shared[square], own=self.own[:, square[0], square[1]], cross=self.cross[:, places]
+        )
 
     def plus(self, more: Moments) -> Moments:
         """Return the sums over both."""

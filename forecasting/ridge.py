@@ -20,10 +20,10 @@ import torch
 from jaxtyping import Float
 from threadpoolctl import threadpool_limits
 
+from forecasting.columns import Columns
 from forecasting.filling import fill_alone
 from forecasting.linear import LinearRoad, RoadShape
 from forecasting.regressors import (
-    MOST_ROWS,
     Candidate,
     History,
     Moments,
@@ -38,6 +38,8 @@ STRENGTHS = (1e-5, 1e-4, 1e-3, 1e-2, 3e-2, 1e-1, 3e-1, 1.0)
 BLOCKS = 4
 NEARLY = 1.05  # times the least error: so good is good enough to be averaged
 MOST_AVERAGED = 6
+MOST_ROWS = 100_000
+MOST_TRIED_ON = 40_000
 MOST_MOMENTS = 5_000_000  # numbers in the Gram matrices of one column, one a step and block: 40 MB a block
 NEARBY = 3
 NOTHING = Candidate(0, 0, "none")
@@ -82,9 +84,11 @@ def fit_linear(panel: Sequence[ScaledSeries], horizon: int, mode: str = "auto") 
     shape = RoadShape(horizon, len(columns.targets), columns.seen, 1, panel[0].calendar.width, len(columns.known))
     if mode == "none":
         return LinearFit(LinearRoad(shape), ())
-    histories = [history_of(one, MOST_ROWS // len(panel), horizon) for one in panel]
+    newest, histories = (
+        [history_of(one, most // len(panel), horizon) for one in panel] for most in (MOST_TRIED_ON, MOST_ROWS)
+    )
     with threadpool_limits(1):  # small products: more threads would wait for each other, and for other processes
-        tried = _tried(histories, horizon, mode)
+        tried = _tried(newest, horizon, mode)
         chosen = _chosen(tried)
         road = _averaged(shape, histories, chosen, [history.train for history in histories])
     return LinearFit(road, tuple(tried), chosen)
@@ -102,13 +106,14 @@ def refitted(found: LinearFit, panel: Sequence[ScaledSeries], horizon: int) -> L
 def _tried(histories: Sequence[History], horizon: int, mode: str) -> list[Choice]:
     """Return every candidate with its error; the last value is one of them."""
     tried: list[Choice] = []
-    for questions in _asked(histories, horizon, mode):
-        errors, still, cells = np.sum([_rolling(histories, question) for question in questions], axis=0)
-        means = errors / max(cells[0], 1)
+    for group in _asked(histories, horizon, mode):
+        found = sum(_rolling(histories, [questions[target] for questions in group]) for target in range(len(group[0])))
+        means = np.asarray(found)[:, :-1] / max(np.asarray(found)[0, -1], 1)
         if not tried:
-            tried.append(Choice(NOTHING, 0.0, float(still[0] / max(cells[0], 1))))
-        at = int(np.argmin(means))
-        tried.append(Choice(questions[0].candidate, STRENGTHS[at], float(means[at]), tuple(questions)))
+            tried.append(Choice(NOTHING, 0.0, float(means[0, -1])))
+        for questions, errors in zip(group, means, strict=True):
+            at = int(np.argmin(errors[:-1]))
+            tried.append(Choice(questions[0].candidate, STRENGTHS[at], float(errors[at]), tuple(questions)))
     return tried or [Choice(NOTHING, 0.0, np.inf)]
 
 
@@ -121,14 +126,22 @@ def _chosen(tried: Sequence[Choice]) -> tuple[Choice, ...]:
     return tuple(choice for choice in roads if choice.mse_z <= NEARLY * ranked[0].mse_z)
 
 
-def _rolling(histories: Sequence[History], question: Question) -> Float[np.ndarray, "3 strength"]:
-    """Return squared errors on blocks to come for each strength, those of the last value, and the number of cells."""
+def _rolling(
+    histories: Sequence[History], questions: Sequence[Question]
+) -> Float[np.ndarray, "question strength_still_and_cells"]:
+    """Return squared errors on blocks to come, of questions about one target with as many lags, the widest one last.
+
+    For each strength, then those of the last value, and the number of cells.
+    """
     parts = [[history.block(number, BLOCKS) for history in histories] for number in range(BLOCKS)]
-    before, *blocks = (moments_of(histories, question, part) for part in parts)
-    constant, found = _constant(histories, question), np.zeros((3, len(STRENGTHS)))
+    before, *blocks = (moments_of(histories, questions[-1], part) for part in parts)
+    found = np.zeros((len(questions), len(STRENGTHS) + 2))
+    places = [question.places(questions[-1], histories[0]) for question in questions]
+    constants = [_constant(histories, question) for question in questions]
     for block in blocks:
-        found[0] += _errors(block, _ridge(before, constant, STRENGTHS))
-        found[1:] += [[block.power.sum()], [block.cells.sum()]]
+        for row, place, constant in zip(found, places, constants, strict=True):
+            row[:-2] += _errors(block.at(place), _ridge(before.at(place), constant, STRENGTHS))
+        found[:, -2:] += block.power.sum(), block.cells.sum()
         before = before.plus(block)
     return found
 
@@ -147,18 +160,25 @@ def _averaged(
 ) -> LinearRoad:
     """Solve for every choice on a part of each history, and return the mean of their roads."""
     road = LinearRoad(shape._replace(lags=max(1, *(choice.candidate.lags for choice in chosen))))
-    for choice in chosen:
-        for question in choice.questions:
-            _lay(road, question, _solved(histories, question, choice.strength, parts) / len(chosen))
+    for lags in {choice.candidate.lags for choice in chosen}:
+        alike = [choice for choice in chosen if choice.questions and choice.candidate.lags == lags]
+        for target in range(shape.targets if alike else 0):
+            asked = [(choice.questions[target], choice.strength) for choice in alike]
+            for (question, _), weights in zip(asked, _solved(histories, asked, parts), strict=True):
+                _lay(road, question, weights / len(chosen))
     return road
 
 
 def _solved(
-    histories: Sequence[History], question: Question, strength: float, parts: Sequence[Part]
-) -> Float[np.ndarray, "step regressor"]:
-    """Return the weights that answer a question on a part of each history."""
-    on = moments_of(histories, question, parts)
-    return np.asarray(_ridge(on, _constant(histories, question), (strength,))[0])
+    histories: Sequence[History], asked: Sequence[tuple[Question, float]], parts: Sequence[Part]
+) -> list[Float[np.ndarray, "step regressor"]]:
+    """Return the weights that answer questions about one target with as many lags, each with its ridge strength."""
+    widest = max((question for question, _ in asked), key=lambda question: sum(question.sizes(histories[0])))
+    on = moments_of(histories, widest, parts)
+    return [
+        _ridge(on.at(question.places(widest, histories[0])), _constant(histories, question), (strength,))[0]
+        for question, strength in asked
+    ]
 
 
 def _constant(histories: Sequence[History], question: Question) -> int:
@@ -187,30 +207,33 @@ def _ridge_of(gram: np.ndarray, cross: np.ndarray, count: float, constant: int, 
     return np.stack([(vectors @ (turned / (values.clip(0) + s)[:, None])).T / scale for s in strengths])
 
 
-def _asked(histories: Sequence[History], horizon: int, mode: str) -> Iterator[list[Question]]:
-    """Yield for each candidate that is possible, and not too large, a question for each target."""
+def _asked(histories: Sequence[History], horizon: int, mode: str) -> Iterator[list[list[Question]]]:
+    """Yield candidates with as many lags, the widest one last: those that are possible, a question for each target."""
     columns, season = histories[0].one.columns, histories[0].one.calendar.season
-    targets, rows = len(columns.targets), max(len(history.level) for history in histories)
-    for candidate in _candidates(season, rows):
-        questions = []
-        for target in range(targets):
-            others = [other for other in range(columns.seen) if other != target]
-            beside = [other for other in others if mode != "channel" or other >= targets] if candidate.others else []
-            questions.append(Question(target, beside, candidate, horizon))
-        size = max(sum(question.sizes(histories[0])) for question in questions)
-        idle = bool(candidate.others) and not questions[0].beside
-        small = candidate.lags <= NEARBY or horizon * size**2 <= MOST_MOMENTS
-        if small and not idle and (mode != "all" or candidate.others or columns.seen == 1):
-            yield questions
+    rows = max(len(history.level) for history in histories)
+    for lags in _lags(season, rows):
+        kept = []
+        for candidate in (Candidate(lags, *more) for more in ((0, "own"), (NEARBY, "own"), (NEARBY, "all"))):
+            questions = [_question(columns, target, candidate, horizon, mode) for target in range(len(columns.targets))]
+            size = max(sum(question.sizes(histories[0])) for question in questions)
+            idle = bool(candidate.others) and not questions[0].beside
+            small = lags <= NEARBY or horizon * size**2 <= MOST_MOMENTS
+            if small and not idle and (mode != "all" or candidate.others or columns.seen == 1):
+                kept.append(questions)
+        if kept:
+            yield kept
 
 
-def _candidates(season: int, rows: int) -> Iterator[Candidate]:
-    """Three lags, a season, four and seven of them, as far as the rows allow: alone, with other columns and levels."""
+def _question(columns: Columns, target: int, candidate: Candidate, horizon: int, mode: str) -> Question:
+    others = [other for other in range(columns.seen) if other != target]
+    beside = [other for other in others if mode != "channel" or other >= len(columns.targets)]
+    return Question(target, beside if candidate.others else [], candidate, horizon)
+
+
+def _lags(season: int, rows: int) -> list[int]:
+    """Return three lags, a season, four and seven of them, as far as the rows allow."""
     room = max(rows // 10, NEARBY)
-    for lags in sorted({length for length in (NEARBY, season, 4 * season, 7 * season) if NEARBY <= length <= room}):
-        yield Candidate(lags, 0, "own")
-        yield Candidate(lags, NEARBY, "own")
-        yield Candidate(lags, NEARBY, "all")
+    return sorted({length for length in (NEARBY, season, 4 * season, 7 * season) if NEARBY <= length <= room})
 
 
 def _lay(road: LinearRoad, question: Question, solved: Float[np.ndarray, "step regressor"]) -> None:

@@ -49,7 +49,7 @@ def test_without_ridge_the_weights_are_those_of_least_squares(missing: float, le
     for step in (1, 2):
         regressors, added = design(one, question, range(4, 350 - 2), step)
         wanted = np.linalg.lstsq(regressors, added, rcond=None)[0]
-        found = _solved([history], question, 1e-13, [Part(5, 350)])[step - 1]
+        found = _solved([history], [(question, 1e-13)], [Part(5, 350)])[0][step - 1]
         np.testing.assert_allclose(found, wanted, atol=1e-5)
 
 
@@ -99,3 +99,17 @@ def test_the_size_of_the_chunks_does_not_matter(monkeypatch: pytest.MonkeyPatch)
     assert whole.best.candidate == cut.best.candidate
     for ours, theirs in zip(whole.road.buffers(), cut.road.buffers(), strict=True):
         torch.testing.assert_close(ours, theirs, atol=1e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize("missing", [0.0, 0.2])
+@pytest.mark.parametrize(("beside", "others", "levels"), [([], 0, "own"), ([0, 2], 3, "own"), ([0, 2], 3, "all")])
+def test_sums_of_a_narrow_question_stand_among_those_of_a_wide_one(
+    beside: list[int], others: int, levels: str, missing: float
+) -> None:
+    history = history_of(covered(missing), 1000, 2)
+    wide = Question(1, [0, 2], Candidate(4, 3, "all"), 2)
+    narrow = Question(1, beside, Candidate(4, others, levels), 2)
+    wanted = moments_of([history], narrow, [history.train])
+    found = moments_of([history], wide, [history.train]).at(narrow.places(wide, history))
+    for ours, theirs in zip(found, wanted, strict=True):
+        np.testing.assert_allclose(ours, theirs, atol=1e-9)  # sums of zeros are rounded in another order

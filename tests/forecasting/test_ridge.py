@@ -60,10 +60,10 @@ def test_each_block_is_forecast_by_the_road_of_those_before() -> None:
         whole = Moments(*(sum(parts) for parts in zip(*before, strict=True)))
         on = moments_of([history], question, [blocks[number]])
         wanted += _errors(on, _ridge(whole, _constant([history], question), ridge.STRENGTHS))
-    errors, still, cells = _rolling([history], question)
-    np.testing.assert_allclose(errors, wanted)
-    assert cells[0] < 2 * 450
-    assert still[0] > 0
+    (found,) = _rolling([history], [question])
+    np.testing.assert_allclose(found[:-2], wanted)
+    assert found[-2] > 0
+    assert 0 < found[-1] < 2 * 450
 
 
 def choice(lags: int, error: float) -> Choice:
@@ -91,7 +91,8 @@ def test_the_road_says_the_mean_of_what_its_roads_say() -> None:
     for choice in fit.chosen:
         road = LinearRoad(RoadShape(3, 2, 2, max(choice.candidate.lags, 1), HOURLY.width))
         for question in choice.questions:
-            _lay(road, question, _solved([history_of(one, 1000, 3)], question, choice.strength, [one.train]))
+            (weights,) = _solved([history_of(one, 1000, 3)], [(question, choice.strength)], [one.train])
+            _lay(road, question, weights)
         alone.append(say(road, one, range(500, 700)))
     np.testing.assert_allclose(say(fit.road, one, range(500, 700)), np.mean(alone, axis=0), atol=1e-5)
     assert fit.road.shape.lags == max(choice.candidate.lags for choice in fit.chosen)
@@ -158,9 +159,9 @@ def test_errors_are_those_on_blocks_to_come(horizon: int, missing: float, known:
     assert fit.best == min(fit.tried, key=lambda choice: choice.mse_z)
     assert all(choice.mse_z <= NEARLY * fit.best.mse_z for choice in fit.chosen)
     history = history_of(one, 1000, horizon)
-    errors, _, cells = np.sum([_rolling([history], question) for question in fit.best.questions], axis=0)
-    assert fit.best.mse_z == pytest.approx(errors.min() / cells[0])
-    assert fit.best.strength == ridge.STRENGTHS[errors.argmin()]
+    (found,) = sum(_rolling([history], [question]) for question in fit.best.questions)
+    assert fit.best.mse_z == pytest.approx(found[:-2].min() / found[-1])
+    assert fit.best.strength == ridge.STRENGTHS[found[:-2].argmin()]
 
 
 def test_of_random_walks_the_last_value_stays() -> None:
@@ -273,7 +274,7 @@ def changed(rows: slice) -> ScaledSeries:
 def test_what_comes_after_training_moves_no_weight(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ridge, "_chosen", lambda tried: (tried[1],))
     monkeypatch.setattr(ridge, "STRENGTHS", (1e-2,))  # one strength, and
-    monkeypatch.setattr(ridge, "_candidates", lambda *_: [Candidate(3, 0, "own")])  # validation has nothing to choose
+    monkeypatch.setattr(ridge, "_lags", lambda *_: [3])  # validation has nothing to choose
     first, second = (fit_linear([changed(rows)], 2).road for rows in (slice(0), slice(300, None)))
     assert equal(first, second)
 

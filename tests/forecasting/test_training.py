@@ -3,13 +3,16 @@ from __future__ import annotations
 import logging
 import warnings
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
+from forecasting import training
 from forecasting.conformal import calibrate
-from forecasting.errors import DataError
+from forecasting.errors import DataError, Diverged
+from forecasting.lesson import Lesson
 from forecasting.ridge import refitted
 from forecasting.training import fit
 from tests.forecasting.fits import (
@@ -223,3 +226,21 @@ def test_what_no_line_can_say_is_learnt_by_the_cells(cell: str) -> None:
     floor = found.epochs[0]
     assert found.best.valid_mse_z < 0.3 * floor.valid_mse_z
     assert found.best.valid_mae_z < 0.6 * floor.valid_mae_z
+
+
+@pytest.mark.parametrize("failing", [{"joint"}, {"independent"}, {"joint", "independent"}])
+def test_a_network_that_diverges_is_left_out_unless_all_do(monkeypatch: pytest.MonkeyPatch, failing: set[str]) -> None:
+    run = training.run
+
+    def maybe(lesson: Lesson, *others: Any) -> None:
+        if lesson.forecaster.architecture.channels in failing:
+            message = "the loss is lost"
+            raise Diverged(message)
+        run(lesson, *others)
+
+    monkeypatch.setattr(training, "run", maybe)
+    if len(failing) > 1:
+        with pytest.raises(Diverged, match=r"^the loss is lost$"):
+            fitted()
+    else:
+        assert {epoch.channels for epoch in fitted().epochs} == {"joint", "independent"} - failing
