@@ -157,7 +157,7 @@ def _iterated(one: ScaledSeries, intercept: np.ndarray, matrices: np.ndarray, at
 def _fit_var(one: ScaledSeries, rows: int) -> tuple[np.ndarray, np.ndarray]:
     columns = len(one.columns.targets)
     if not 1 < columns <= WIDEST_VAR:
-        message = f"{columns} columns; a VAR is fitted to 2 to {WIDEST_VAR}"
+        message = f"{columns} {'column' if columns == 1 else 'columns'}; a VAR is fitted to 2 to {WIDEST_VAR}"
         raise DoesNotApply(message)
     train = filled_levels(one, max(one.train.stop - rows, 0), one.train.stop).astype(np.float64)
     most = min(MOST_VAR_LAGS, one.calendar.season if one.calendar.season > 1 else MOST_VAR_LAGS)

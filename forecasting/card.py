@@ -11,7 +11,8 @@ class CardColumn(msgspec.Struct, frozen=True, kw_only=True):
     """A value of a row: its role (target, past, known), unit, what it can be and what it was in training.
 
     `possible` are the bounds of the project, `plausible` the widest limits of any series: a value outside either is
-    taken as missing. `missing` is the share of cells without a value in training.
+    taken as missing. `mean` and `std` are in the units of the data; `missing` is the share of cells without a value in
+    training.
     """
 
     name: str

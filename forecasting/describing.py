@@ -5,12 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from jaxtyping import Float
 
 from forecasting.card import Card, CardColumn, CardData, CardScore
 from forecasting.conformal import Calibration
 from forecasting.members import Architecture
 from forecasting.project import Project
 from forecasting.scaled import Scales
+from forecasting.scaling import Scaler
 from forecasting.scores import Scorecard
 from forecasting.series import Panel, Split, rfc3339
 from forecasting.transforms import Bounds
@@ -53,7 +55,7 @@ def describe_columns(project: Project, panel: Panel, split: Split, scales: Scale
     columns, scaler, train = panel.columns, scales.scaler, split.train(panel)
     roles = ["target"] * len(columns.targets) + ["past"] * len(columns.past) + ["known"] * len(columns.known)
     cells = np.sum([np.isnan(one.values).sum(axis=0) for one in train], axis=0) / max(train.rows, 1)
-    measured = (*scaler.series.values(), scaler.overall)
+    measured, means = (*scaler.series.values(), scaler.overall), _means(train, scaler)
     return tuple(
         CardColumn(
             name=name,
@@ -63,12 +65,19 @@ def describe_columns(project: Project, panel: Panel, split: Split, scales: Scale
             integer=transform.integer,
             possible=transform.limits,
             plausible=_widest([(one.lower[place], one.upper[place]) for one in measured]),
-            mean=scaler.overall.mean[place],
+            mean=float(means[place]),
             std=scaler.overall.spread[place],
             missing=float(cells[place]),
         )
         for place, (name, transform) in enumerate(zip(columns.row, scaler.transforms, strict=True))
     )
+
+
+def _means(train: Panel, scaler: Scaler) -> Float[np.ndarray, " columns"]:
+    """Return the means of all plausible cells in the units of the data; 0 of a column without any."""
+    kept = [scaler.units(one.id).screened(one.values) for one in train]
+    cells = np.sum([(~np.isnan(values)).sum(axis=0) for values in kept], axis=0)
+    return np.asarray(np.sum([np.nansum(values, axis=0, dtype=np.float64) for values in kept], axis=0) / cells.clip(1))
 
 
 def _widest(limits: list[Bounds]) -> Bounds:

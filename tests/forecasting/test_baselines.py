@@ -106,11 +106,11 @@ def test_var_forecasts_from_rows_before_it_has_all_its_lags() -> None:
     assert np.isfinite(asked(fit_vars([one], 2), range(3))).all()
 
 
-@pytest.mark.parametrize("columns", [1, 31])
-def test_var_does_not_apply_to_one_column_nor_to_too_many(columns: int) -> None:
+@pytest.mark.parametrize(("columns", "count"), [(1, "1 column"), (31, "31 columns")])
+def test_var_does_not_apply_to_one_column_nor_to_too_many(columns: int, count: str) -> None:
     named = Columns(tuple(f"c{place}" for place in range(columns)))
     one = replace(plain(walk(400, columns=columns), 300, 320), columns=named)
-    assert refused(fit_vars([one], 1)) == [f"{columns} columns; a VAR is fitted to 2 to 30"]
+    assert refused(fit_vars([one], 1)) == [f"{count}; a VAR is fitted to 2 to 30"]
 
 
 @pytest.mark.parametrize("fault", ["short", "still"])
@@ -150,7 +150,7 @@ def test_many_series_have_a_var_of_their_newer_rows(monkeypatch: pytest.MonkeyPa
 
 @pytest.mark.parametrize("name", ["seasonal_naive", "var"])
 def test_a_baseline_that_applies_to_no_series_has_no_predictor_but_a_reason(name: str) -> None:
-    reasons = {"seasonal_naive": "steps of YS have no season", "var": "1 columns; a VAR is fitted to 2 to 30"}
+    reasons = {"seasonal_naive": "steps of YS have no season", "var": "1 column; a VAR is fitted to 2 to 30"}
     one = plain(walk(100, columns=1), 60, 80)
     assert fit_baseline(name, [one, one], [True, True], 1) == Fitted((), reasons[name])
 
