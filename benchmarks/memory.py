@@ -86,7 +86,8 @@ def _publish(sizes: Sequence[int], found: Sequence[Figures]) -> None:
     note = (
         "`traced` is what Python and numpy allocated at most at one time (tracemalloc), `extra` the most resident "
         "memory over what was held before, tensors included. Times are of the processor. The linear road is fitted to "
-        "the newest 100,000 rows at most, chosen on the newest 40,000. Goals: an epoch's extra memory <= 64 MiB, time in proportion to rows."
+        "the newest 100,000 rows at most, chosen on the newest 40,000. Goals: an epoch's extra memory <= 64 MiB, time "
+        "in proportion to rows."
     )
     publish(
         "memory",
