@@ -115,9 +115,10 @@ def _request(one: Series) -> dict[str, Any]:
 
 def _show_answer(answer: dict[str, Any], one: Series, project: Project, console: Console) -> None:
     step, model = answer["forecast"][0], answer["model"]
-    table = Table(title=f"{one.id} at {step['timestamp']}, by {model['name']} version {model['version']}")
-    for heading in ("", f"last seen {rfc3339(one.index[-1])}", "forecast (mean)", "median", "90 % interval", "unit"):
-        table.add_column(heading, justify="right" if heading else "left")
+    title = f"{one.id} at {step['timestamp']}, by {model['name']} version {model['version']}"
+    table = Table(title=title, caption=f"last seen at {rfc3339(one.index[-1])}")
+    for heading in ("", "last seen", "mean", "median", "90 % interval", "unit"):
+        table.add_column(heading, justify="right" if heading else "left", no_wrap=True)
     for column, last in zip(project.data.targets, one.values[-1], strict=True):
         numbers = (f"{value:.2f}" for value in (last, step["point"][column], step["median"][column]))
         low, high = step["intervals"]["90"][column]
