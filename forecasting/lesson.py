@@ -22,7 +22,7 @@ from torch.utils.data import DataLoader
 from forecasting.errors import Diverged
 from forecasting.members import Architecture
 from forecasting.network import Each, Forecaster, State
-from forecasting.project import ModelSection, Project, TrainSection
+from forecasting.project import Project, TrainSection
 from forecasting.scaled import ScaledSeries
 from forecasting.sequences import SMALLEST, Batch, Sequences, Shape
 from forecasting.validation import Judgement, Validation
@@ -223,7 +223,7 @@ def run(lesson: Lesson, project: Project, panel: Sequence[ScaledSeries]) -> None
     # a thread that is not told so lets each operation run on all cores, and waits there for other processes
     pool = ThreadPoolExecutor(train.threads, initializer=torch.set_num_threads, initargs=(1,))
     with _quiet_lightning(), pool as threads:
-        lesson.each = threads.map if device["accelerator"] == "cpu" and _repeatable(project.model) else map
+        lesson.each = threads.map if device["accelerator"] == "cpu" and _side_by_side(project) else map
         trainer = pl.Trainer(
             **device,
             max_epochs=train.epochs,
@@ -236,9 +236,13 @@ def run(lesson: Lesson, project: Project, panel: Sequence[ScaledSeries]) -> None
         trainer.fit(lesson, DataLoader(sequences, batch_size=None))
 
 
-def _repeatable(model: ModelSection) -> bool:
-    """Tell whether members side by side are the same each time: dropout between layers draws while they run."""
-    return model.layers == 1 or not model.dropout
+def _side_by_side(project: Project) -> bool:
+    """Tell whether members run side by side; not where dropout between layers would draw in another order each time.
+
+    One at a time they need no thread of their own: memory that other threads ask for is given back and asked for again.
+    """
+    repeatable = project.model.layers == 1 or not project.model.dropout
+    return repeatable and project.train.threads > 1
 
 
 def _device(device: str) -> dict[str, Any]:
