@@ -138,7 +138,8 @@ class Forecaster(nn.Module):
         base = self._base(filled, rows.calendar, known, positions)
         seen, members = Seen(filled, self._shared(rows, known), state.static), self._members()
         kept = [member.kept(len(known)) for member in members]
-        said, cells = zip(*each(partial(_said_by, seen, positions), members, state.cells, kept), strict=True)
+        ask = partial(_said_by, seen, positions, torch.is_grad_enabled())
+        said, cells = zip(*each(ask, members, state.cells, kept), strict=True)
         made = [base + self._limited(correction) for correction in said]
         return made, State(past_after(filled, state.past), state.static, tuple(cells))
 
@@ -169,10 +170,12 @@ class Forecaster(nn.Module):
 
 
 def _said_by(
-    seen: Seen, positions: range, member: Member, before: CellState, kept: Tensor | None
+    seen: Seen, positions: range, learning: bool, member: Member, before: CellState, kept: Tensor | None
 ) -> tuple[Tensor, CellState]:
-    made: tuple[Tensor, CellState] = member(seen, before, kept, positions)
-    return made
+    """Ask a member, in whatever thread this is: whether gradients are kept is a setting of each thread."""
+    with torch.set_grad_enabled(learning):
+        made: tuple[Tensor, CellState] = member(seen, before, kept, positions)
+        return made
 
 
 def _averaged(members: list[Tensor]) -> Forecast:

@@ -130,6 +130,16 @@ def test_members_side_by_side_say_what_they_say_one_after_another() -> None:
     assert all(torch.equal(ours, theirs) for ours, theirs in zip(tensors(also), tensors(after), strict=True))
 
 
+def test_members_side_by_side_keep_no_gradient_where_none_is_wanted() -> None:
+    network, rows = forecaster(members=3).train().requires_grad_(), rows_of(torch.randn(2, 5, 2))
+    with ThreadPoolExecutor(3) as threads:
+        with torch.no_grad():
+            _, after = network.unroll_members(rows, network.initial_state(2), each=threads.map)
+        made, _ = network.unroll_members(rows, network.initial_state(2), each=threads.map)
+    assert not any(part.requires_grad for part in tensors(after))
+    assert all(one.requires_grad for one in made)
+
+
 def test_dropout_leaves_out_the_same_numbers_at_every_position_of_a_sequence() -> None:
     network = forecaster(cell="rnn", hidden=16, dropout=0.5, members=1).train()
     for name in ("weight_ih_l0", "weight_hh_l0"):
