@@ -36,7 +36,7 @@ class Candidate(NamedTuple):
 
 
 class History(NamedTuple):
-    """The newest rows of one series up to the end of validation, without holes; `known` also after them."""
+    """Rows of one series from `first` on, without holes; `known` also after them."""
 
     one: ScaledSeries
     first: int
@@ -46,18 +46,13 @@ class History(NamedTuple):
     known: Float[np.ndarray, "reach known"]
 
     @property
-    def train(self) -> Part:
-        """The training rows there are."""
-        return Part(self.first, self.one.train.stop)
-
-    @property
     def whole(self) -> Part:
-        """Training and validation rows."""
-        return Part(self.first, self.one.valid.stop)
+        """All rows there are."""
+        return self.block(0, 1)
 
     def block(self, number: int, blocks: int) -> Part:
-        """Return one of several blocks of training and validation rows together."""
-        rows = self.one.valid.stop - self.first
+        """Return one of several blocks of all rows."""
+        rows = len(self.level)
         return Part(self.first + rows * number // blocks, self.first + rows * (number + 1) // blocks)
 
 
@@ -124,13 +119,12 @@ class _Rows(NamedTuple):
         return np.concatenate([self.shared, self.ahead[:, step]], axis=1) if self.ahead.shape[2] else self.shared
 
 
-def history_of(one: ScaledSeries, most: int, horizon: int) -> History:
-    """Fill the holes of the newest `most` training rows, and of the validation rows."""
-    first = max(one.valid.start - most, 0)
-    filled = fill_alone(torch.from_numpy(one.z(first, one.valid.stop)))
-    known = np.nan_to_num(one.known(first, one.valid.stop + horizon))
-    features = one.features(first, one.valid.stop)
-    return History(one, first, filled.level[0].numpy(), filled.changes[0].numpy(), features, known)
+def history_of(one: ScaledSeries, stop: int, most: int, horizon: int) -> History:
+    """Fill the holes of the newest `most` rows before `stop`."""
+    first = max(stop - most, 0)
+    filled = fill_alone(torch.from_numpy(one.z(first, stop)))
+    known = np.nan_to_num(one.known(first, stop + horizon))
+    return History(one, first, filled.level[0].numpy(), filled.changes[0].numpy(), one.features(first, stop), known)
 
 
 def moments_of(histories: Sequence[History], question: Question, parts: Sequence[Part]) -> Moments:

@@ -32,7 +32,7 @@ from forecasting.regressors import (
     moments_of,
     on_changes,
 )
-from forecasting.scaled import Part, ScaledSeries
+from forecasting.scaled import ScaledSeries
 
 STRENGTHS = (1e-5, 1e-4, 1e-3, 1e-2, 3e-2, 1e-1, 3e-1, 1.0)
 BLOCKS = 4
@@ -84,13 +84,12 @@ def fit_linear(panel: Sequence[ScaledSeries], horizon: int, mode: str = "auto") 
     shape = RoadShape(horizon, len(columns.targets), columns.seen, 1, panel[0].calendar.width, len(columns.known))
     if mode == "none":
         return LinearFit(LinearRoad(shape), ())
-    newest, histories = (
-        [history_of(one, most // len(panel), horizon) for one in panel] for most in (MOST_TRIED_ON, MOST_ROWS)
-    )
+    both = [history_of(one, one.valid.stop, MOST_TRIED_ON // len(panel), horizon) for one in panel]
+    train = [history_of(one, one.train.stop, MOST_ROWS // len(panel), horizon) for one in panel]
     with threadpool_limits(1):  # small products: more threads would wait for each other, and for other processes
-        tried = _tried(newest, horizon, mode)
+        tried = _tried(both, horizon, mode)
         chosen = _chosen(tried)
-        road = _averaged(shape, histories, chosen, [history.train for history in histories])
+        road = _averaged(shape, train, chosen)
     return LinearFit(road, tuple(tried), chosen)
 
 
@@ -98,9 +97,9 @@ def refitted(found: LinearFit, panel: Sequence[ScaledSeries], horizon: int) -> L
     """Solve for the chosen road again on training and validation rows together, newer by the length of the latter."""
     if not any(choice.questions for choice in found.chosen):
         return found.road
-    histories = [history_of(one, MOST_ROWS // len(panel), horizon) for one in panel]
+    histories = [history_of(one, one.valid.stop, MOST_ROWS // len(panel), horizon) for one in panel]
     with threadpool_limits(1):
-        return _averaged(found.road.shape, histories, found.chosen, [history.whole for history in histories])
+        return _averaged(found.road.shape, histories, found.chosen)
 
 
 def _tried(histories: Sequence[History], horizon: int, mode: str) -> list[Choice]:
@@ -155,26 +154,24 @@ def _errors(on: Moments, weights: Weights) -> Float[np.ndarray, " strength"]:
     return np.asarray(on.power.sum() - 2 * crossed + squared)
 
 
-def _averaged(
-    shape: RoadShape, histories: Sequence[History], chosen: Sequence[Choice], parts: Sequence[Part]
-) -> LinearRoad:
-    """Solve for every choice on a part of each history, and return the mean of their roads."""
+def _averaged(shape: RoadShape, histories: Sequence[History], chosen: Sequence[Choice]) -> LinearRoad:
+    """Solve for every choice, and return the mean of their roads."""
     road = LinearRoad(shape._replace(lags=max(1, *(choice.candidate.lags for choice in chosen))))
     for lags in {choice.candidate.lags for choice in chosen}:
         alike = [choice for choice in chosen if choice.questions and choice.candidate.lags == lags]
         for target in range(shape.targets if alike else 0):
             asked = [(choice.questions[target], choice.strength) for choice in alike]
-            for (question, _), weights in zip(asked, _solved(histories, asked, parts), strict=True):
+            for (question, _), weights in zip(asked, _solved(histories, asked), strict=True):
                 _lay(road, question, weights / len(chosen))
     return road
 
 
 def _solved(
-    histories: Sequence[History], asked: Sequence[tuple[Question, float]], parts: Sequence[Part]
+    histories: Sequence[History], asked: Sequence[tuple[Question, float]]
 ) -> list[Float[np.ndarray, "step regressor"]]:
     """Return the weights that answer questions about one target with as many lags, each with its ridge strength."""
     widest = max((question for question, _ in asked), key=lambda question: sum(question.sizes(histories[0])))
-    on = moments_of(histories, widest, parts)
+    on = moments_of(histories, widest, [history.whole for history in histories])
     return [
         _ridge(on.at(question.places(widest, histories[0])), _constant(histories, question), (strength,))[0]
         for question, strength in asked

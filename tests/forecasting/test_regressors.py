@@ -10,13 +10,7 @@ from forecasting import regressors
 from forecasting.filling import fill_alone
 from forecasting.linear import LinearRoad, RoadShape
 from forecasting.regressors import Candidate, Question, _rows, history_of, moments_of
-from forecasting.ridge import (
-    _errors,
-    _lay,
-    _solved,
-    fit_linear,
-    say,
-)
+from forecasting.ridge import _constant, _errors, _lay, _ridge, fit_linear, say
 from forecasting.scaled import Part, ScaledSeries
 from tests.forecasting.panels import HOURLY, covered
 
@@ -45,18 +39,19 @@ def design(one: ScaledSeries, question: Question, rows: range, step: int) -> tup
 @pytest.mark.parametrize("missing", [0.0, 0.2])
 def test_without_ridge_the_weights_are_those_of_least_squares(missing: float, levels: str) -> None:
     one, question = covered(missing), Question(1, [0, 2], Candidate(4, 3, levels), 2)
-    history = history_of(one, 1000, 2)
+    history = history_of(one, one.valid.stop, 1000, 2)
+    on = moments_of([history], question, [Part(5, 350)])
+    (found,) = _ridge(on, _constant([history], question), (1e-13,))
     for step in (1, 2):
         regressors, added = design(one, question, range(4, 350 - 2), step)
         wanted = np.linalg.lstsq(regressors, added, rcond=None)[0]
-        found = _solved([history], [(question, 1e-13)], [Part(5, 350)])[0][step - 1]
-        np.testing.assert_allclose(found, wanted, atol=1e-5)
+        np.testing.assert_allclose(found[step - 1], wanted, atol=1e-5)
 
 
 @pytest.mark.parametrize("missing", [0.0, 0.2])
 def test_errors_from_sums_are_the_errors_of_forecasts_one_by_one(missing: float) -> None:
     one, question = covered(missing), Question(1, [0, 2], Candidate(4, 3, "all"), 2)
-    history = history_of(one, 1000, 2)
+    history = history_of(one, one.valid.stop, 1000, 2)
     weights = np.random.default_rng(0).normal(size=(3, 2, sum(question.sizes(history))))
     found = _errors(moments_of([history], question, [one.valid]), weights)
     for strength, each in enumerate(weights):
@@ -81,7 +76,7 @@ def test_a_road_says_what_regressors_times_weights_are(
 ) -> None:
     one = covered(missing=0.1)
     question = Question(target, [1 - target, 2] if beside else [], Candidate(lags, 3 * beside, levels), 2)
-    history = history_of(one, 1000, 2)
+    history = history_of(one, one.valid.stop, 1000, 2)
     weights = np.random.default_rng(seed).normal(size=(2, sum(question.sizes(history))))
     road = LinearRoad(RoadShape(2, 2, 3, lags, HOURLY.width, 2))
     _lay(road, question, weights)
@@ -106,10 +101,10 @@ def test_the_size_of_the_chunks_does_not_matter(monkeypatch: pytest.MonkeyPatch)
 def test_sums_of_a_narrow_question_stand_among_those_of_a_wide_one(
     beside: list[int], others: int, levels: str, missing: float
 ) -> None:
-    history = history_of(covered(missing), 1000, 2)
+    history = history_of(covered(missing), 350, 1000, 2)
     wide = Question(1, [0, 2], Candidate(4, 3, "all"), 2)
     narrow = Question(1, beside, Candidate(4, others, levels), 2)
-    wanted = moments_of([history], narrow, [history.train])
-    found = moments_of([history], wide, [history.train]).at(narrow.places(wide, history))
+    wanted = moments_of([history], narrow, [history.whole])
+    found = moments_of([history], wide, [history.whole]).at(narrow.places(wide, history))
     for ours, theirs in zip(found, wanted, strict=True):
         np.testing.assert_allclose(ours, theirs, atol=1e-9)  # sums of zeros are rounded in another order

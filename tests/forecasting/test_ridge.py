@@ -50,7 +50,7 @@ def equal(ours: LinearRoad, theirs: LinearRoad) -> bool:
 
 def test_each_block_is_forecast_by_the_road_of_those_before() -> None:
     one, question = covered(missing=0.1), Question(0, [1], Candidate(4, 3, "own"), 2)
-    history = history_of(one, 1000, 2)
+    history = history_of(one, 450, 1000, 2)
     blocks = [history.block(number, 4) for number in range(4)]
     assert (blocks[0].start, blocks[-1].stop) == (0, 450)
     assert all(ours.stop == theirs.start for ours, theirs in pairwise(blocks))
@@ -91,7 +91,7 @@ def test_the_road_says_the_mean_of_what_its_roads_say() -> None:
     for choice in fit.chosen:
         road = LinearRoad(RoadShape(3, 2, 2, max(choice.candidate.lags, 1), HOURLY.width))
         for question in choice.questions:
-            (weights,) = _solved([history_of(one, 1000, 3)], [(question, choice.strength)], [one.train])
+            (weights,) = _solved([history_of(one, 600, 1000, 3)], [(question, choice.strength)])
             _lay(road, question, weights)
         alone.append(say(road, one, range(500, 700)))
     np.testing.assert_allclose(say(fit.road, one, range(500, 700)), np.mean(alone, axis=0), atol=1e-5)
@@ -158,7 +158,7 @@ def test_errors_are_those_on_blocks_to_come(horizon: int, missing: float, known:
     fit = fit_linear([one], horizon)
     assert fit.best == min(fit.tried, key=lambda choice: choice.mse_z)
     assert all(choice.mse_z <= NEARLY * fit.best.mse_z for choice in fit.chosen)
-    history = history_of(one, 1000, horizon)
+    history = history_of(one, 450, 1000, horizon)
     (found,) = sum(_rolling([history], [question]) for question in fit.best.questions)
     assert fit.best.mse_z == pytest.approx(found[:-2].min() / found[-1])
     assert fit.best.strength == ridge.STRENGTHS[found[:-2].argmin()]
@@ -306,3 +306,20 @@ def test_a_constant_column_and_one_never_seen_get_finite_weights() -> None:
     z[:, 1], z[:, 2], z[:, 3], z[:, 4] = 0.0, np.nan, np.nan, 0.0
     fit = fit_linear([plain(z, 300, 350, NO_CALENDAR, past=1, known=1)], 2)
     assert all(buffer.isfinite().all() for buffer in fit.road.buffers())
+
+
+def test_a_long_validation_part_is_not_looked_at_in_full(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ridge, "MOST_TRIED_ON", 200)
+    monkeypatch.setattr(ridge, "MOST_ROWS", 200)
+    z = simulated(np.array([[0.7]]), 1500)
+    other = z.copy()
+    other[:500] *= 3
+    other[800:1200] *= 3
+    roads = []
+    for values in (z, other):
+        one = plain(values, 700, 1400)
+        fit = fit_linear([one], 1)
+        roads.append((fit.best.mse_z, refitted(fit, [one], 1), fit.road))
+    assert roads[0][0] == pytest.approx(roads[1][0])
+    assert equal(roads[0][1], roads[1][1])
+    assert equal(roads[0][2], roads[1][2])
