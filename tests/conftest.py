@@ -1,10 +1,16 @@
-"""What holds for every test: one thread, a seed, no deadline for an example."""
+"""What holds for every test: one thread, a seed, no deadline for an example; and the tiny bundle."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 import torch
 from hypothesis import settings
+
+from forecasting.bundle import Bundle, save_bundle
+from tests import bundles
 
 
 def pytest_configure() -> None:
@@ -18,3 +24,23 @@ def pytest_configure() -> None:
 def _seeded() -> None:
     """Let weights that no test seeds be the same whichever tests ran before."""
     torch.manual_seed(0)
+
+
+@pytest.fixture(scope="session")
+def make_bundle() -> Callable[..., Bundle]:
+    """Return the maker of tiny bundles, for those who need another one."""
+    return bundles.make_bundle
+
+
+@pytest.fixture(scope="session")
+def tiny_bundle() -> Bundle:
+    """Return the tiny bundle."""
+    return bundles.make_bundle()
+
+
+@pytest.fixture(scope="session")
+def tiny_folder(tiny_bundle: Bundle, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the folder that the tiny bundle was saved in."""
+    folder = tmp_path_factory.mktemp("tiny") / "bundle"
+    save_bundle(tiny_bundle, folder)
+    return folder

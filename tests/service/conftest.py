@@ -42,26 +42,6 @@ def folder_source() -> type[FolderSource]:
 
 
 @pytest.fixture(scope="session")
-def make_bundle() -> Callable[..., Bundle]:
-    """Return the maker of tiny bundles, for those who need another one."""
-    return bundles.make_bundle
-
-
-@pytest.fixture(scope="session")
-def tiny_bundle() -> Bundle:
-    """Return the tiny bundle."""
-    return bundles.make_bundle()
-
-
-@pytest.fixture(scope="session")
-def tiny_folder(tiny_bundle: Bundle, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return the folder that the tiny bundle was saved in."""
-    folder = tmp_path_factory.mktemp("tiny") / "bundle"
-    save_bundle(tiny_bundle, folder)
-    return folder
-
-
-@pytest.fixture(scope="session")
 def client(tiny_folder: Path) -> Iterator[TestClient]:
     """Talk to an app that serves the tiny bundle and takes little, so that limits are quick to reach."""
     settings = Settings(device="cpu", max_body_bytes=20_000, max_rows=50, max_windows=3)
