@@ -13,7 +13,8 @@
     │   └── Diverged             the loss stopped being a number
     ├── BundleError              a bundle on disk cannot be opened
     │   ├── CorruptBundle        its files are not the ones that were written
-    │   └── IncompatibleBundle   written by a format this version does not read
+    │   ├── IncompatibleBundle   written by a format this version does not read
+    │   └── NotReproduced        it does not give the forecasts that were recorded with it
     └── RegistryError            the model registry
         ├── RegistryUnavailable  it does not answer
         └── NoSuchModel          it answers, and has no such model, version or alias
@@ -93,6 +94,10 @@ class CorruptBundle(BundleError):
 
 class IncompatibleBundle(BundleError):
     """The bundle was written in a format that this version does not read."""
+
+
+class NotReproduced(BundleError):
+    """On this device the bundle does not give the forecasts that were recorded when it was written."""
 
 
 class RegistryError(GatecastError):

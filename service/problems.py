@@ -39,8 +39,32 @@ class NotReady(errors.GatecastError):
     """The model asked for, or every model, is not loaded (yet)."""
 
 
+class NoKey(errors.GatecastError):
+    """The request carries no API key, or one that is not known."""
+
+
+class NotAllowed(errors.GatecastError):
+    """The key is known and does not have the scope the route needs."""
+
+
+class ContractChanged(errors.GatecastError):
+    """The rows fit the contract of the version that was served before, not that of this one."""
+
+
+class TooSlow(errors.GatecastError):
+    """The body did not arrive in time."""
+
+
+class Overloaded(errors.GatecastError):
+    """The request cannot be answered in time: too many are waiting, or it has waited too long."""
+
+
+class OutOfMemory(errors.GatecastError):
+    """The device has no memory left for the request, even in halves."""
+
+
 class UnknownModel(errors.GatecastError):
-    """No model of that name is served here."""
+    """No model of that name, or no such version of it, is served here."""
 
 
 class Row(NamedTuple):
@@ -54,17 +78,24 @@ class Row(NamedTuple):
 
 TABLE: dict[type[Exception], Row] = {
     NotJson: Row(400, "not-json", "The body is not JSON"),
+    NoKey: Row(401, "no-key", "An API key is needed"),
+    NotAllowed: Row(403, "not-allowed", "The API key does not have the scope this needs"),
     UnknownModel: Row(404, "unknown-model", "No model of that name is served here"),
+    TooSlow: Row(408, "too-slow", "The body did not arrive in time"),
+    ContractChanged: Row(409, "contract-changed", "The model has another contract than the one these rows fit"),
     BodyTooLarge: Row(413, "body-too-large", "The body is too large"),
     NotOurMedia: Row(415, "unsupported-media-type", "The body must be application/json"),
     errors.WindowRejected: Row(422, "window-rejected", "The rows cannot be forecast"),
     NotReady: Row(503, "not-ready", "The model is not loaded"),
+    Overloaded: Row(503, "overloaded", "The service has more to do than it can answer in time"),
+    OutOfMemory: Row(503, "out-of-memory", "The device has no memory left for the request"),
     errors.RegistryError: Row(503, "registry", "The model registry refused", told=False),
     errors.RegistryUnavailable: Row(503, "registry-unavailable", "The model registry does not answer", told=False),
     errors.NoSuchModel: Row(503, "not-in-registry", "The registry has no such model, version or alias", told=False),
     errors.BundleError: Row(503, "bundle", "The model bundle cannot be opened", told=False),
     errors.CorruptBundle: Row(503, "corrupt-bundle", "The model bundle is not whole", told=False),
     errors.IncompatibleBundle: Row(503, "incompatible-bundle", "The model bundle has another format", told=False),
+    errors.NotReproduced: Row(503, "not-reproduced", "The model does not give its recorded forecasts", told=False),
     errors.NotFinite: Row(500, "non-finite-output", "The model's answer is not finite and is withheld", told=False),
     errors.DataError: Row(500, "data", "Data on the server cannot be used", told=False),
     errors.ProjectError: Row(500, "project", "A project file on the server cannot be used", told=False),

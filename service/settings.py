@@ -11,7 +11,9 @@ from pathlib import Path
 from forecasting.errors import SettingsError
 
 DEVICE = r"auto|cpu|mps|cuda(:\d+)?"
-MODEL = r"[A-Za-z0-9][A-Za-z0-9._-]*(@[A-Za-z0-9._-]+)?"
+REF = r"[A-Za-z0-9._-]+"
+MODEL = rf"[A-Za-z0-9][A-Za-z0-9._-]*(@{REF})?"
+SECONDS = r"\d{1,6}(\.\d{1,6})?"
 
 
 @dataclass(frozen=True)
@@ -19,16 +21,29 @@ class Settings:
     """What an operator can set.
 
     `tracking_uri` None is the embedded store under `home`; `models` (NAME or NAME@ALIAS-OR-VERSION) empty is every
-    model with the alias `production`.
+    model with the alias `production`. `shadow` is an alias whose version runs beside production and never answers.
+    `host` is the address the service is bound to, None where whoever started it did not say.
     """
 
     home: Path = Path(".gatecast")
     tracking_uri: str | None = None
     models: tuple[str, ...] = ()
+    shadow: str | None = None
+    poll_seconds: float = 2.0
+    allow_schema_change: bool = False
     device: str = "auto"
-    max_body_bytes: int = 4_000_000
+    implausible: str = "warn"
+    max_body_bytes: int = 1_000_000
     max_rows: int = 10_000
     max_windows: int = 256
+    max_queue: int = 512
+    deadline_seconds: float = 10.0
+    receive_seconds: float = 10.0
+    host: str | None = None
+    auth: str = "auto"
+    keys_file: Path | None = None
+    access_log: bool = False
+    log_format: str = "text"
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str] = os.environ) -> Settings:
@@ -38,31 +53,61 @@ class Settings:
             SettingsError: a value is of another form than expected.
         """
         uri = environ.get("GATECAST_TRACKING_URI") or environ.get("MLFLOW_TRACKING_URI")
+        keys = environ.get("GATECAST_KEYS_FILE")
+        read = _Reader(environ)
         return cls(
             home=Path(environ.get("GATECAST_HOME") or cls.home),
             tracking_uri=uri or None,
-            models=_models(environ),
-            device=_matching(environ, "GATECAST_DEVICE", cls.device, DEVICE, "auto, cpu, cuda, cuda:N or mps"),
-            max_body_bytes=_count(environ, "GATECAST_MAX_BODY_BYTES", cls.max_body_bytes),
-            max_rows=_count(environ, "GATECAST_MAX_ROWS", cls.max_rows),
-            max_windows=_count(environ, "GATECAST_MAX_WINDOWS", cls.max_windows),
+            models=read.models("GATECAST_MODELS"),
+            shadow=read.matching("GATECAST_SHADOW", "", rf"({REF})?", "an alias, such as candidate") or None,
+            poll_seconds=read.seconds("GATECAST_POLL_SECONDS", cls.poll_seconds),
+            allow_schema_change=read.switch("GATECAST_ALLOW_SCHEMA_CHANGE", cls.allow_schema_change),
+            device=read.matching("GATECAST_DEVICE", cls.device, DEVICE, "auto, cpu, cuda, cuda:N or mps"),
+            implausible=read.choice("GATECAST_IMPLAUSIBLE", cls.implausible, "warn", "refuse"),
+            max_body_bytes=read.count("GATECAST_MAX_BODY_BYTES", cls.max_body_bytes),
+            max_rows=read.count("GATECAST_MAX_ROWS", cls.max_rows),
+            max_windows=read.count("GATECAST_MAX_WINDOWS", cls.max_windows),
+            max_queue=read.count("GATECAST_MAX_QUEUE", cls.max_queue),
+            deadline_seconds=read.seconds("GATECAST_DEADLINE_SECONDS", cls.deadline_seconds),
+            receive_seconds=read.seconds("GATECAST_RECEIVE_SECONDS", cls.receive_seconds),
+            host=environ.get("GATECAST_HOST") or None,
+            auth=read.choice("GATECAST_AUTH", cls.auth, "auto", "on", "off"),
+            keys_file=Path(keys) if keys else None,
+            access_log=read.switch("GATECAST_ACCESS_LOG", cls.access_log),
+            log_format=read.choice("GATECAST_LOG_FORMAT", cls.log_format, "text", "json"),
         )
 
 
-def _models(environ: Mapping[str, str]) -> tuple[str, ...]:
-    expected = "names as NAME or NAME@ALIAS or NAME@VERSION, separated by commas"
-    text = _matching(environ, "GATECAST_MODELS", "", rf"(\s*{MODEL}\s*(,|$))*", expected)
-    return tuple(name.strip() for name in text.split(",") if name.strip())
+@dataclass(frozen=True)
+class _Reader:
+    """Variables by the form of their values; the default stands where one is absent or empty."""
 
+    environ: Mapping[str, str]
 
-def _count(environ: Mapping[str, str], variable: str, default: int) -> int:
-    return int(_matching(environ, variable, str(default), r"[1-9]\d{0,17}", "a whole number above 0"))
+    def matching(self, variable: str, default: str, pattern: str, expected: str) -> str:
+        value = self.environ.get(variable) or default
+        if not re.fullmatch(pattern, value):
+            message = f"{variable} is {value!r}; expected {expected}"
+            raise SettingsError(message)
+        return value
 
+    def models(self, variable: str) -> tuple[str, ...]:
+        expected = "names as NAME or NAME@ALIAS or NAME@VERSION, separated by commas"
+        text = self.matching(variable, "", rf"(\s*{MODEL}\s*(,|$))*", expected)
+        return tuple(name.strip() for name in text.split(",") if name.strip())
 
-def _matching(environ: Mapping[str, str], variable: str, default: str, pattern: str, expected: str) -> str:
-    """Return the value of a variable, the default where it is absent or empty."""
-    value = environ.get(variable) or default
-    if not re.fullmatch(pattern, value):
-        message = f"{variable} is {value!r}; expected {expected}"
-        raise SettingsError(message)
-    return value
+    def count(self, variable: str, default: int) -> int:
+        return int(self.matching(variable, str(default), r"[1-9]\d{0,17}", "a whole number above 0"))
+
+    def seconds(self, variable: str, default: float) -> float:
+        found = float(self.matching(variable, str(default), SECONDS, "seconds above 0, such as 2 or 0.5"))
+        if found == 0:
+            message = f"{variable} is 0; expected seconds above 0, such as 2 or 0.5"
+            raise SettingsError(message)
+        return found
+
+    def choice(self, variable: str, default: str, *choices: str) -> str:
+        return self.matching(variable, default, "|".join(choices), " or ".join(choices))
+
+    def switch(self, variable: str, default: bool) -> bool:
+        return self.choice(variable, "true" if default else "false", "true", "false") == "true"

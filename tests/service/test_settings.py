@@ -21,10 +21,41 @@ def test_every_variable_is_read() -> None:
             "GATECAST_MAX_BODY_BYTES": "1000",
             "GATECAST_MAX_ROWS": "10",
             "GATECAST_MAX_WINDOWS": "2",
+            "GATECAST_MAX_QUEUE": "7",
+            "GATECAST_DEADLINE_SECONDS": "0.5",
+            "GATECAST_RECEIVE_SECONDS": "3",
+            "GATECAST_SHADOW": "candidate",
+            "GATECAST_POLL_SECONDS": "30",
+            "GATECAST_ALLOW_SCHEMA_CHANGE": "true",
+            "GATECAST_IMPLAUSIBLE": "refuse",
+            "GATECAST_HOST": "0.0.0.0",
+            "GATECAST_AUTH": "on",
+            "GATECAST_KEYS_FILE": "/keys.json",
+            "GATECAST_ACCESS_LOG": "true",
+            "GATECAST_LOG_FORMAT": "json",
         }
     )
-    models = ("weather", "load@3", "a.b-c@candidate")
-    assert found == Settings(Path("/data"), "http://mlflow:5000", models, "cuda:1", 1000, 10, 2)
+    assert found == Settings(
+        home=Path("/data"),
+        tracking_uri="http://mlflow:5000",
+        models=("weather", "load@3", "a.b-c@candidate"),
+        shadow="candidate",
+        poll_seconds=30.0,
+        allow_schema_change=True,
+        device="cuda:1",
+        implausible="refuse",
+        max_body_bytes=1000,
+        max_rows=10,
+        max_windows=2,
+        max_queue=7,
+        deadline_seconds=0.5,
+        receive_seconds=3.0,
+        host="0.0.0.0",  # noqa: S104 - only read here
+        auth="on",
+        keys_file=Path("/keys.json"),
+        access_log=True,
+        log_format="json",
+    )
 
 
 def test_mlflows_own_variable_is_the_second_choice() -> None:
@@ -40,6 +71,10 @@ def test_mlflows_own_variable_is_the_second_choice() -> None:
         ("GATECAST_MAX_ROWS", "0", "a whole number above 0"),
         ("GATECAST_MAX_BODY_BYTES", "4MB", "a whole number above 0"),
         ("GATECAST_MAX_WINDOWS", "-1", "a whole number above 0"),
+        ("GATECAST_POLL_SECONDS", "0", "seconds above 0"),
+        ("GATECAST_DEADLINE_SECONDS", "soon", "seconds above 0"),
+        ("GATECAST_AUTH", "maybe", "auto or on or off"),
+        ("GATECAST_ACCESS_LOG", "1", "true or false"),
         ("GATECAST_MODELS", "a b", "names as NAME or NAME@ALIAS"),
         ("GATECAST_MODELS", "a@", "names as NAME or NAME@ALIAS"),
     ],
