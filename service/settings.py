@@ -13,7 +13,7 @@ from forecasting.errors import SettingsError
 DEVICE = r"auto|cpu|mps|cuda(:\d+)?"
 REF = r"[A-Za-z0-9._-]+"
 MODEL = rf"[A-Za-z0-9][A-Za-z0-9._-]*(@{REF})?"
-SECONDS = r"\d{1,6}(\.\d{1,6})?"
+SECONDS = r"(?=.*[1-9])\d{1,6}(\.\d{1,6})?"
 
 
 @dataclass(frozen=True)
@@ -100,11 +100,7 @@ class _Reader:
         return int(self.matching(variable, str(default), r"[1-9]\d{0,17}", "a whole number above 0"))
 
     def seconds(self, variable: str, default: float) -> float:
-        found = float(self.matching(variable, str(default), SECONDS, "seconds above 0, such as 2 or 0.5"))
-        if found == 0:
-            message = f"{variable} is 0; expected seconds above 0, such as 2 or 0.5"
-            raise SettingsError(message)
-        return found
+        return float(self.matching(variable, str(default), SECONDS, "seconds above 0, such as 2 or 0.5"))
 
     def choice(self, variable: str, default: str, *choices: str) -> str:
         return self.matching(variable, default, "|".join(choices), " or ".join(choices))

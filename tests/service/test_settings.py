@@ -28,7 +28,7 @@ def test_every_variable_is_read() -> None:
             "GATECAST_POLL_SECONDS": "30",
             "GATECAST_ALLOW_SCHEMA_CHANGE": "true",
             "GATECAST_IMPLAUSIBLE": "refuse",
-            "GATECAST_HOST": "0.0.0.0",
+            "GATECAST_HOST": "0.0.0.0",  # noqa: S104 - only read here
             "GATECAST_AUTH": "on",
             "GATECAST_KEYS_FILE": "/keys.json",
             "GATECAST_ACCESS_LOG": "true",
@@ -50,7 +50,7 @@ def test_every_variable_is_read() -> None:
         max_queue=7,
         deadline_seconds=0.5,
         receive_seconds=3.0,
-        host="0.0.0.0",  # noqa: S104 - only read here
+        host="0.0.0.0",  # noqa: S104 - the same
         auth="on",
         keys_file=Path("/keys.json"),
         access_log=True,
