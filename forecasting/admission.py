@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Int
 
 from forecasting.bundle import Bundle, Spec
 from forecasting.errors import WindowRejected
+from forecasting.scaling import together
 from forecasting.statics import Coded, Number, Statics, StaticValue
 
 FARTHEST = 1e9
 """Largest |z| taken where a column has no plausible limits; 32-bit sums of larger ones could overflow."""
+
+
+IMPLAUSIBLE = "implausible"
+"""Code of the caution about values far outside the training range."""
 
 
 class Caution(NamedTuple):
@@ -41,10 +46,13 @@ class Window:
 
 
 class Scaled(NamedTuple):
-    """A window as it came and in z units, with a row of known covariates alone for each step to come, if any are."""
+    """Windows of equal length as they came and in z units, with static covariates, if there are any.
 
-    raw: Float[np.ndarray, "reach columns"]
-    z: Float[np.ndarray, "reach columns"]
+    Where covariates are known in advance there is a row, of them alone, for each step to come.
+    """
+
+    raw: Float[np.ndarray, "window reach columns"]
+    z: Float[np.ndarray, "window reach columns"]
     static: Coded | None
 
 
@@ -63,17 +71,23 @@ def refuse_unusable(spec: Spec, window: Window, steps: int) -> None:
         names = ", ".join(columns.row)
         message = f"a row has the {len(columns.row)} values {names}; came an array of shape {values.shape}"
         raise WindowRejected(message)
-    if np.isinf(values).any():
-        row, column = np.argwhere(np.isinf(values))[0]
-        message = f"row {row}, column {columns.row[column]} is infinite; send a finite number, or null where missing"
-        raise WindowRejected(message, f"/{row}/{column}")
-    if np.isnan(values[:, : len(columns.targets)]).all():
-        message = "the window has no observed value of a target; send at least one row with a number in it"
-        raise WindowRejected(message)
+    if not (len(values) and np.isfinite(values).all()):
+        _refuse_not_finite(spec, values)
     if window.times is None and spec.calendar.width:
         message = "this model uses the calendar: give timestamps, or last_timestamp"
         raise WindowRejected(message)
     refuse_ahead(spec, None if window.ahead is None else len(window.ahead), steps)
+
+
+def _refuse_not_finite(spec: Spec, values: Float[np.ndarray, "rows columns"]) -> None:
+    """Look at cells that are not all finite: a missing one is welcome where a target is seen at all."""
+    if np.isinf(values).any():
+        row, column = np.argwhere(np.isinf(values))[0]
+        message = f"row {row}, column {spec.columns.row[column]} is infinite; send a finite number, or null for missing"
+        raise WindowRejected(message, f"/{row}/{column}")
+    if np.isnan(values[:, : len(spec.columns.targets)]).all():
+        message = "the window has no observed value of a target; send at least one row with a number in it"
+        raise WindowRejected(message)
 
 
 def refuse_ahead(spec: Spec, rows: int | None, steps: int) -> None:
@@ -89,35 +103,42 @@ def refuse_ahead(spec: Spec, rows: int | None, steps: int) -> None:
         raise WindowRejected(message, "/known_future")
 
 
-def scaled_window(bundle: Bundle, window: Window) -> Scaled:
-    """Bring a window into z units; what is implausible becomes missing.
-
-    Raises:
-        WindowRejected: a cell is absurdly far from what the model was trained on.
-    """
-    raw = _with_ahead(bundle.spec, window)
+def scale_windows(bundle: Bundle, windows: Sequence[Window]) -> Scaled:
+    """Bring windows of equal length into z units; what is implausible becomes missing."""
+    raw = _with_ahead(bundle.spec, windows)
     with np.errstate(over="ignore"):
-        z = bundle.scaler.units(window.series).to_z(raw)
-    far = np.abs(z) > FARTHEST
-    if far.any():
-        message = (
-            f"{_place(bundle.spec, window, far)} is more than {FARTHEST:.0e} standard deviations "
-            "from what the model was trained on; check its unit"
-        )
-        raise WindowRejected(message)
+        z = together([bundle.scaler.units(window.series) for window in windows], axes=1).to_z(raw)
     statics = bundle.statics
-    return Scaled(raw, z, statics.encode(window.series, window.static) if statics.columns else None)
+    if not statics.columns:
+        return Scaled(raw, z, None)
+    coded = (statics.encode(window.series, window.static) for window in windows)
+    return Scaled(raw, z, Coded(*map(np.stack, zip(*coded, strict=True))))
 
 
-def _with_ahead(spec: Spec, window: Window) -> Float[np.ndarray, "reach columns"]:
+def refuse_far(spec: Spec, windows: Sequence[Window], scaled: Scaled) -> Iterator[tuple[int, WindowRejected]]:
+    """Yield the place of each window that has a cell absurdly far from what the model was trained on, and the error."""
+    far: Any = np.abs(scaled.z) > FARTHEST
+    if not far.any():
+        return
+    for place, (window, cells) in enumerate(zip(windows, far, strict=True)):
+        if cells.any():
+            message = (
+                f"{_place(spec, window, cells)} is more than {FARTHEST:.0e} standard deviations "
+                "from what the model was trained on; check its unit"
+            )
+            yield place, WindowRejected(message)
+
+
+def _with_ahead(spec: Spec, windows: Sequence[Window]) -> Float[np.ndarray, "window reach columns"]:
     """Return the rows and, where covariates are known in advance, a row for each step to come, NaN but for those."""
     if not spec.columns.known:
-        return window.values
-    rows = len(window.values)
-    raw = np.full((rows + spec.horizon, len(spec.columns.row)), np.nan, dtype=np.float32)
-    raw[:rows] = window.values
-    if window.ahead is not None:
-        raw[rows : rows + len(window.ahead), spec.columns.seen :] = window.ahead
+        return np.stack([window.values for window in windows])
+    rows = len(windows[0].values)
+    raw = np.full((len(windows), rows + spec.horizon, len(spec.columns.row)), np.nan, dtype=np.float32)
+    for own, window in zip(raw, windows, strict=True):
+        own[:rows] = window.values
+        if window.ahead is not None:
+            own[rows : rows + len(window.ahead), spec.columns.seen :] = window.ahead
     return raw
 
 
@@ -133,19 +154,34 @@ def is_new(bundle: Bundle, window: Window) -> bool:
     return bundle.spec.panel and not bundle.scaler.knows(window.series)
 
 
-def cautions_about(bundle: Bundle, window: Window, scaled: Scaled) -> list[Caution]:
-    """Return what is odd about a window that can be used."""
-    spec, new, found = bundle.spec, is_new(bundle, window), []
-    if len(window.values) < spec.lookback:
-        detail = f"{len(window.values)} rows came; this model is trained to look back on {spec.lookback}"
-        found.append(Caution("short-window", detail))
+def cautions_about(bundle: Bundle, windows: Sequence[Window], scaled: Scaled) -> list[tuple[Caution, ...]]:
+    """Return what is odd about each of some windows that can be used."""
+    missing = np.isnan(scaled.z)
+    whole = not missing.any()
+    return [
+        (
+            *_window_cautions(bundle, window, place, scaled.static),
+            *(() if whole else _cell_cautions(bundle.spec, window, scaled.raw[place], missing[place])),
+        )
+        for place, window in enumerate(windows)
+    ]
+
+
+def _window_cautions(bundle: Bundle, window: Window, place: int, static: Coded | None) -> Iterator[Caution]:
+    lookback, new = bundle.spec.lookback, is_new(bundle, window)
+    if len(window.values) < lookback:
+        detail = f"{len(window.values)} rows came; this model is trained to look back on {lookback}"
+        yield Caution("short-window", detail)
     if new:
         detail = "no such series in training; scaled by the statistics of all series together"
-        found.append(Caution("unknown-series", detail))
-    if scaled.static and (new or window.static) and (names := _unknown(bundle.statics, scaled.static)):
+        yield Caution("unknown-series", detail)
+    if (
+        static
+        and (new or window.static)
+        and (names := _unknown(bundle.statics, Coded(*(one[place] for one in static))))
+    ):
         detail = f"no value of {', '.join(names)} that training saw; taken as unknown"
-        found.append(Caution("unknown-static", detail))
-    return found + _cell_cautions(spec, window, scaled)
+        yield Caution("unknown-static", detail)
 
 
 def _unknown(statics: Statics, coded: Coded) -> list[str]:
@@ -154,15 +190,13 @@ def _unknown(statics: Statics, coded: Coded) -> list[str]:
     return [one.name for one in statics.columns if not next(masks if isinstance(one, Number) else codes)]
 
 
-def _cell_cautions(spec: Spec, window: Window, scaled: Scaled) -> list[Caution]:
-    missing, found = np.isnan(scaled.z), []
-    screened = missing & ~np.isnan(scaled.raw)
+def _cell_cautions(spec: Spec, window: Window, raw: np.ndarray, missing: np.ndarray) -> Iterator[Caution]:
+    screened = missing & ~np.isnan(raw)
     if screened.any():
         first, count = _place(spec, window, screened), int(screened.sum())
         detail = f"{count} values far outside the training range were taken as missing, first: {first}"
-        found.append(Caution("implausible", detail))
+        yield Caution(IMPLAUSIBLE, detail)
     unseen = [name for name, absent in zip(spec.columns.row, missing.all(axis=0), strict=True) if absent]
     if unseen:
         detail = f"no value of {', '.join(unseen)} in the window; the training mean stands in"
-        found.append(Caution("never-observed", detail))
-    return found
+        yield Caution("never-observed", detail)

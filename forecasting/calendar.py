@@ -21,6 +21,8 @@ WEEK = 7 * DAY
 YEAR = int(365.2425 * DAY)
 MONDAY = 4 * DAY  # 1970-01-01, the origin of the clock, was a Thursday
 
+LONGEST_WEEK = 20_160  # steps of half a minute
+
 STEPS = 12  # months of a year: as many steps are measured together
 
 HARMONICS = {DAY: 4, WEEK: 3, YEAR: 2}
@@ -66,9 +68,27 @@ class Calendar(msgspec.Struct, frozen=True, kw_only=True, dict=True):
 
     def features(self, times: Int[np.ndarray, "*rows"]) -> Float[np.ndarray, "*rows features"]:
         """Return float32 features of UTC times, given in nanoseconds since 1970."""
+        since_monday = self._local(times) - MONDAY
+        if self._week is not None:
+            place, beside = np.divmod(since_monday % WEEK, self.step)
+            if not beside.any():
+                return self._week[place]
+        return self._waves(since_monday)
+
+    def _waves(self, since_monday: Int[np.ndarray, "*rows"]) -> Float[np.ndarray, "*rows features"]:
         cycles, speeds = self._harmonics
-        angles = ((self._local(times) - MONDAY)[..., None] % cycles) * speeds
+        angles = (since_monday[..., None] % cycles) * speeds
         return np.concatenate([np.sin(angles), np.cos(angles)], axis=-1, dtype=np.float32)
+
+    @cached_property
+    def _week(self) -> Float[np.ndarray, "steps features"] | None:
+        """Return the features of every step of a week; None where a week does not tell them, or has too many steps.
+
+        Looking them up takes a tenth of the time of computing them, which is a noticeable part of a forecast.
+        """
+        if self.yearly or WEEK % self.step or WEEK // self.step > LONGEST_WEEK:
+            return None
+        return self._waves(np.arange(0, WEEK, self.step, dtype=np.int64))
 
     @cached_property
     def _harmonics(self) -> tuple[Int[np.ndarray, " harmonics"], Float[np.ndarray, " harmonics"]]:

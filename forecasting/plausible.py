@@ -65,8 +65,8 @@ def _trimmed_limits(observed: Float[np.ndarray, " cells"]) -> tuple[np.float32, 
 
 def screen(
     values: Float[np.ndarray, "*rows columns"],
-    lower: Float[np.ndarray, " columns"],
-    upper: Float[np.ndarray, " columns"],
+    lower: Float[np.ndarray, "*#rows columns"],
+    upper: Float[np.ndarray, "*#rows columns"],
 ) -> Float[np.ndarray, "*rows columns"]:
     """Return the values with cells outside the limits as NaN; the same array where there are none."""
     outside = (values < lower) | (values > upper)

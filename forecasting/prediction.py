@@ -1,4 +1,8 @@
-"""From a window of rows to a forecast: a pure function of bundle and window, safe to call from many threads."""
+"""From windows of rows to forecasts: a pure function of bundle and windows, safe to call from many threads.
+
+Windows of equal length are computed together; what is said about one of them does not depend on the others, but for
+rounding.
+"""
 
 from __future__ import annotations
 
@@ -8,19 +12,27 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
-import torch
 from jaxtyping import Float, Int
 
-from forecasting.admission import Caution, Scaled, Window, cautions_about, is_new, refuse_unusable, scaled_window
+from forecasting.admission import (
+    Caution,
+    Scaled,
+    Window,
+    cautions_about,
+    is_new,
+    refuse_far,
+    refuse_unusable,
+    scale_windows,
+)
 from forecasting.bundle import Bundle, Spec
 from forecasting.conformal import JUDGED, Calibration
-from forecasting.errors import NotFinite, WindowRejected
-from forecasting.members import Static
-from forecasting.network import Rows
-from forecasting.statics import Coded
+from forecasting.engines import EagerEngine, Engine, Inputs, ZForecast
+from forecasting.errors import GatecastError, NotFinite, WindowRejected
+from forecasting.scaling import together
 from forecasting.stepping import times_after
 
 __all__ = [
+    "Asked",
     "Caution",
     "Interval",
     "Window",
@@ -29,16 +41,9 @@ __all__ = [
     "default_levels",
     "forecast",
     "forecast_frame",
+    "forecast_many",
     "predict_z",
 ]
-
-
-class ZForecast(NamedTuple):
-    """What a network says after the last row of a window, in z units; see `network.Forecast`."""
-
-    point: Float[np.ndarray, "horizon targets"]
-    median: Float[np.ndarray, "horizon targets"]
-    scale: Float[np.ndarray, "horizon targets"]
 
 
 class Interval(NamedTuple):
@@ -74,31 +79,57 @@ class WindowForecast:
         return None if self.instants is None else pd.DatetimeIndex(self.instants, tz="UTC")
 
 
+class Asked(NamedTuple):
+    """A window to forecast from; `levels` of the intervals in percent (None: 90), `steps` (None: all there are)."""
+
+    window: Window
+    levels: Sequence[int] | None = None
+    steps: int | None = None
+
+
 def forecast(
-    bundle: Bundle, window: Window, levels: Sequence[int] | None = None, steps: int | None = None
+    bundle: Bundle,
+    window: Window,
+    levels: Sequence[int] | None = None,
+    steps: int | None = None,
+    engine: Engine | None = None,
 ) -> WindowForecast:
     """Unroll the window once and forecast what follows its last row, `steps` steps far (default: all).
 
-    `levels` are those of the intervals, in percent (default: 90, if it is calibrated).
+    `levels` are those of the intervals, in percent (default: 90, if it is calibrated). `engine` is one for the network
+    of the bundle (default: the network itself).
 
     Raises:
         WindowRejected: the window has no rows, another width, an infinite or absurd cell, or nothing observed; more
             steps are asked for than the model forecasts, or a level that is not calibrated.
         NotFinite: the network answered with something that is not a number; nothing of it is returned.
     """
-    refuse_unusable(bundle.spec, window, bundle.spec.horizon if steps is None else steps)
-    levels = _levels(bundle.calibration, levels)
-    scaled = scaled_window(bundle, window)
-    said = ZForecast(*(part[:steps] for part in _said(bundle, window, scaled)))
-    answer = _in_data_units(bundle, window, said, levels)
-    return WindowForecast(
-        instants=_following(bundle.spec, window, len(said.point)),
-        point=answer[0],
-        median=answer[1],
-        intervals=dict(zip(levels, map(Interval, answer[2::2], answer[3::2]), strict=True)),
-        cold=is_new(bundle, window) and len(window.values) < bundle.spec.lookback,
-        cautions=(*window.cautions, *cautions_about(bundle, window, scaled)),
-    )
+    (answer,) = forecast_many(bundle, engine or EagerEngine(bundle.forecaster), [Asked(window, levels, steps)])
+    if isinstance(answer, GatecastError):
+        raise answer
+    return answer
+
+
+def forecast_many(
+    bundle: Bundle, engine: Engine, asked: Sequence[Asked]
+) -> list[WindowForecast | WindowRejected | NotFinite]:
+    """Return for each window its forecast, or the error that `forecast` would raise; none spoils another."""
+    answers: list[Any] = [None] * len(asked)
+    groups: dict[int, list[int]] = {}
+    for place, one in enumerate(asked):
+        try:
+            refuse_unusable(bundle.spec, one.window, bundle.spec.horizon if one.steps is None else one.steps)
+            levels = _levels(bundle.calibration, one.levels)
+        except WindowRejected as error:
+            answers[place] = error
+        else:
+            answers[place] = one._replace(levels=levels)
+            groups.setdefault(len(one.window.values), []).append(place)
+    for places in groups.values():
+        found = _of_equal_length(bundle, engine, [answers[place] for place in places])
+        for place, answer in zip(places, found, strict=True):
+            answers[place] = answer
+    return answers
 
 
 def forecast_frame(answer: WindowForecast, targets: tuple[str, ...], series: str | None = None) -> pd.DataFrame:
@@ -118,13 +149,17 @@ def forecast_frame(answer: WindowForecast, targets: tuple[str, ...], series: str
     return pd.DataFrame(columns)
 
 
-def predict_z(bundle: Bundle, window: Window) -> ZForecast:
-    """Forecast one window in z units, on the device of the bundle's weights; `ahead` may be too short, or None.
+def predict_z(bundle: Bundle, window: Window, engine: Engine | None = None) -> ZForecast:
+    """Forecast one window in z units, by an engine (default: the network); `ahead` may be too short, or None.
 
     Raises:
         WindowRejected: a cell is absurdly far from what the model was trained on.
     """
-    return _said(bundle, window, scaled_window(bundle, window))
+    scaled = scale_windows(bundle, [window])
+    for _, error in refuse_far(bundle.spec, [window], scaled):
+        raise error
+    said = (engine or EagerEngine(bundle.forecaster)).forecast_last(_inputs(bundle.spec, [window], scaled))
+    return ZForecast(*(part[0] for part in said))
 
 
 def default_levels(calibration: Calibration | None) -> tuple[int, ...]:
@@ -147,49 +182,80 @@ def _levels(calibration: Calibration | None, asked: Sequence[int] | None) -> tup
     return tuple(dict.fromkeys(asked))
 
 
-def _said(bundle: Bundle, window: Window, scaled: Scaled) -> ZForecast:
-    spec, forecaster, rows = bundle.spec, bundle.forecaster, len(window.values)
-    device = forecaster.spread.device
-    width, seen = spec.calendar.width, spec.columns.seen
-    calendar = np.zeros((rows, width), np.float32) if window.times is None else spec.calendar.features(window.times)
-    known = scaled.z[:, seen:] if spec.columns.known else np.zeros((rows + spec.horizon, 0), np.float32)
-    parts = (scaled.z[:rows, :seen], calendar, known)
-    with torch.inference_mode():
-        state = forecaster.initial_state(1, _static(scaled.static, device))
-        answer, _ = forecaster.forecast_last(Rows(*(torch.from_numpy(one)[None].to(device) for one in parts)), state)
-    return ZForecast(*(part[0].cpu().numpy() for part in answer))
+def _of_equal_length(bundle: Bundle, engine: Engine, asked: Sequence[Asked]) -> list[WindowForecast | GatecastError]:
+    windows = [one.window for one in asked]
+    scaled = scale_windows(bundle, windows)
+    if refused := dict(refuse_far(bundle.spec, windows, scaled)):
+        kept = [one for place, one in enumerate(asked) if place not in refused]
+        found = iter(_of_equal_length(bundle, engine, kept) if kept else ())
+        return [refused.get(place) or next(found) for place in range(len(asked))]
+    said = engine.forecast_last(_inputs(bundle.spec, windows, scaled))
+    levels = tuple({level: None for one in asked for level in one.levels or ()})
+    answers, usable = _in_data_units(bundle, windows, said, levels)
+    cautions = cautions_about(bundle, windows, scaled)
+    return [
+        _answer(bundle, one, dict(zip(levels, zip(rows[2::2], rows[3::2], strict=True), strict=True)), rows, about)
+        if good
+        else NotFinite("the model's forecast is not finite; look at the window's values, then at the model")
+        for one, rows, about, good in zip(asked, answers, cautions, usable, strict=True)
+    ]
 
 
-def _static(coded: Coded | None, device: torch.device) -> Static | None:
-    return None if coded is None else Static(*(torch.from_numpy(part)[None].to(device) for part in coded))
+def _answer(
+    bundle: Bundle,
+    asked: Asked,
+    ends: Mapping[int, tuple[np.ndarray, np.ndarray]],
+    rows: Float[np.ndarray, "parts horizon targets"],
+    cautions: tuple[Caution, ...],
+) -> WindowForecast:
+    window, steps = asked.window, bundle.spec.horizon if asked.steps is None else asked.steps
+    return WindowForecast(
+        instants=None if window.times is None else times_after(bundle.spec.calendar, int(window.times[-1]), steps),
+        point=rows[0, :steps],
+        median=rows[1, :steps],
+        intervals={level: Interval(*(end[:steps] for end in ends[level])) for level in asked.levels or ()},
+        cold=is_new(bundle, window) and len(window.values) < bundle.spec.lookback,
+        cautions=window.cautions + cautions,
+    )
+
+
+def _inputs(spec: Spec, windows: Sequence[Window], scaled: Scaled) -> Inputs:
+    rows, seen = len(windows[0].values), spec.columns.seen
+    times = [window.times for window in windows]
+    if spec.calendar.width and all(time is not None for time in times):
+        calendar = spec.calendar.features(np.stack(times))  # type: ignore[arg-type] # none is None
+    else:
+        calendar = np.zeros((len(windows), rows, spec.calendar.width), dtype=np.float32)
+    reach = rows + spec.horizon
+    known = scaled.z[..., seen:] if spec.columns.known else np.zeros((len(windows), reach, 0), np.float32)
+    return Inputs(scaled.z[:, :rows, :seen], calendar, known, scaled.static)
 
 
 def _in_data_units(
-    bundle: Bundle, window: Window, said: ZForecast, levels: Sequence[int]
-) -> Float[np.ndarray, "parts steps targets"]:
-    """Return point, median and, by level, low and high; the ends may not pass the median by rounding."""
-    calibration, steps = bundle.calibration, len(said.point)
+    bundle: Bundle, windows: Sequence[Window], said: ZForecast, levels: Sequence[int]
+) -> tuple[Float[np.ndarray, "windows parts steps targets"], list[bool]]:
+    """Return point, median and, by level, low and high, and which windows have finite numbers only.
+
+    The ends may not pass the median by rounding.
+    """
+    calibration = bundle.calibration
     ends = [place for level in levels for place in calibration.central[level]] if calibration else []
-    z = np.empty((2 + len(ends), *said.point.shape), dtype=np.float32)
-    smear = np.zeros_like(z)
-    z[0], z[1] = said.point, said.median
-    with np.errstate(over="ignore", invalid="ignore"):  # found by _finite
+    count, horizon, targets = said.point.shape
+    z = np.empty((count, 2 + len(ends), horizon, targets), dtype=np.float32)
+    smear = np.zeros(z.shape[1:], dtype=np.float32)
+    z[:, 0], z[:, 1] = said.point, said.median
+    with np.errstate(over="ignore", invalid="ignore"):  # found by _usable
         if calibration:
-            z[2:] = said.median + calibration.factors[ends, :steps] * said.scale
-            smear[0] = calibration.shift[:steps]
-        units = bundle.scaler.units(window.series).first(len(bundle.spec.targets))
-        answer = _finite(units.from_z(_finite(z), smear))  # both: bounds would make infinity look like an answer
-    np.minimum(answer[2::2], answer[1], out=answer[2::2])
-    np.maximum(answer[3::2], answer[1], out=answer[3::2])
-    return answer
+            z[:, 2:] = said.median[:, None] + calibration.factors[ends] * said.scale[:, None]
+            smear[0] = calibration.shift
+        units = together([bundle.scaler.units(window.series) for window in windows], axes=2).first(targets)
+        answer = units.from_z(z, smear)
+    np.minimum(answer[:, 2::2], answer[:, 1:2], out=answer[:, 2::2])
+    np.maximum(answer[:, 3::2], answer[:, 1:2], out=answer[:, 3::2])
+    return answer, _usable(z, answer)  # both: bounds would make infinity look like an answer
 
 
-def _finite(values: Float[np.ndarray, "*any"]) -> Float[np.ndarray, "*any"]:
-    if np.isfinite(values).all():
-        return values
-    message = "the model's forecast is not finite; look at the window's values, then at the model"
-    raise NotFinite(message)
-
-
-def _following(spec: Spec, window: Window, steps: int) -> Int[np.ndarray, " steps"] | None:
-    return None if window.times is None else times_after(spec.calendar, int(window.times[-1]), steps)
+def _usable(z: Float[np.ndarray, "windows ..."], answer: Float[np.ndarray, "windows ..."]) -> list[bool]:
+    if np.isfinite(z).all() and np.isfinite(answer).all():
+        return [True] * len(z)
+    return [bool(np.isfinite(one).all() and np.isfinite(other).all()) for one, other in zip(z, answer, strict=True)]

@@ -68,7 +68,7 @@ class ScaledSeries:
         rows = np.full((stop - start, len(self.columns.known)), np.nan, dtype=np.float32)
         if self.columns.known:
             low, high = (min(max(row, 0), len(self.series)) for row in (start, stop))
-            units = Units(*(part[self.columns.seen :] for part in self.units))
+            units = self.units.of(slice(self.columns.seen, None))
             rows[low - start : high - start] = units.to_z(self.series.values[low:high, self.columns.seen :])
         return rows
 

@@ -41,7 +41,10 @@ class Scale(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Units(NamedTuple):
-    """A `Scale` with the transforms as arrays of shape (columns,), ready for arithmetic."""
+    """A `Scale` with the transforms as arrays of shape (columns,), ready for arithmetic.
+
+    `plain`: no column has a transform or a bound. Those of several series are of shape (series, 1, ..., columns).
+    """
 
     mean: np.ndarray
     std: np.ndarray
@@ -52,10 +55,15 @@ class Units(NamedTuple):
     lowest: np.ndarray
     highest: np.ndarray
     integer: np.ndarray
+    plain: bool
+
+    def of(self, columns: slice) -> Units:
+        """Return the units of some columns alone."""
+        return Units._make([*(part[..., columns] for part in self[:-1]), self.plain])
 
     def first(self, columns: int) -> Units:
         """Return the units of the first columns alone."""
-        return Units(*(part[:columns] for part in self))
+        return self.of(slice(columns))
 
     def screened(self, values: Float[np.ndarray, "*rows columns"]) -> Float[np.ndarray, "*rows columns"]:
         """Return the values with what is implausible, or impossible, as NaN."""
@@ -64,7 +72,7 @@ class Units(NamedTuple):
     def to_z(self, values: Float[np.ndarray, "*rows columns"]) -> Float[np.ndarray, "*rows columns"]:
         """Screen, transform and scale; NaN stays NaN."""
         kept = self.screened(values)
-        if self.log.any():
+        if not self.plain:
             kept = np.where(self.log, np.log1p(kept, where=self.log, out=kept.copy()), kept)
         return np.asarray((kept - self.mean) / self.std)
 
@@ -75,14 +83,9 @@ class Units(NamedTuple):
 
         `smear` is added before a logarithm is undone: the mean of x is not the one of log(1 + x) (Duan 1983).
         """
-        if not self._plain:
+        if not self.plain:
             return self._constrained(z, smear)
         return np.asarray(z * self.std + self.mean)
-
-    @property
-    def _plain(self) -> bool:
-        bounded = np.isfinite(self.lowest).any() or np.isfinite(self.highest).any()
-        return not (bounded or self.log.any() or self.integer.any())
 
     def _constrained(self, z: np.ndarray, smear: np.ndarray | float) -> np.ndarray:
         held = np.where(self.log, z.clip(-NEAREST, NEAREST), z) * self.std + self.mean
@@ -225,4 +228,17 @@ def _arrays(scale: Scale, transforms: Sequence[Transform]) -> Units:
         lowest=np.asarray(lowest, dtype=np.float32),
         highest=np.asarray(highest, dtype=np.float32),
         integer=np.array([transform.integer for transform in transforms]),
+        plain=all(transform == PLAIN for transform in transforms),
     )
+
+
+def together(units: Sequence[Units], axes: int) -> Units:
+    """Return the units of several series as one, with so many axes between series and columns.
+
+    Where all are the same they need no axis of series.
+    """
+    if all(one is units[0] for one in units[1:]):
+        return units[0]
+    parts = (np.stack(part) for part in zip(*(one[:-1] for one in units), strict=True))
+    between = (slice(None), *(None,) * axes)
+    return Units._make([*(part[between] for part in parts), all(one.plain for one in units)])

@@ -150,7 +150,7 @@ def test_a_column_without_a_value_is_said(tiny_bundle: Bundle) -> None:
         ),
         (
             np.array([[1, 2], [np.inf, 2]]),
-            "row 1, column a is infinite; send a finite number, or null where missing",
+            "row 1, column a is infinite; send a finite number, or null for missing",
             "/1/0",
         ),
         (
