@@ -14,6 +14,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 
 from forecasting.errors import GatecastError
+from service.guard import Guard
 from service.models import Models, ModelSource, RegistrySource, choose_device, load_models
 from service.openapi import publish
 from service.problems import on_bad_parameter, on_gatecast_error, on_http_error
@@ -44,12 +45,13 @@ def create_app(settings: Settings | None = None, source: ModelSource | None = No
         lifespan=_lifespan(settings, source or RegistrySource(settings)),
     )
     app.state.models, app.state.metrics = Models(), Metrics()
-    app.add_middleware(Telemetry, metrics=app.state.metrics)
+    guard = Guard.from_settings(settings)
+    app.add_middleware(Telemetry, metrics=app.state.metrics, guard=guard)
     app.add_exception_handler(GatecastError, on_gatecast_error)
     app.add_exception_handler(HTTPException, on_http_error)
     app.add_exception_handler(RequestValidationError, on_bad_parameter)
     add_routes(app, limits)
-    publish(app, limits)
+    publish(app, limits, keys_asked=bool(guard.asks))
     return app
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 from fastapi import FastAPI
 
+from service.guard import ANYONE, scope_for
 from service.problems import MEDIA_TYPE, Problem
 from service.schemas import (
     ForecastAnswer,
@@ -19,10 +20,14 @@ from service.schemas import (
 )
 
 REF = "#/components/schemas/{name}"
+BEARER = "key"
+KEYS = "An API key; needed unless the service is bound to loopback or asks for none. `gatecast keys add` makes one."
 PUBLISHED = (ForecastRequest, ForecastAnswer, ForecastsAnswer, ModelPage, ModelDescription, Ready, Problem)
 
 STATUSES = {
     400: "The body is not JSON.",
+    401: "An API key is needed, and none that is known was sent.",
+    403: "The API key does not have the scope this needs.",
     404: "No model of that name is served.",
     413: "The body is too large.",
     415: "The body is not declared as application/json.",
@@ -90,16 +95,33 @@ def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
     return described
 
 
-def publish(app: FastAPI, limits: Limits) -> None:
-    """Make the app publish the structures beside its routes."""
+def publish(app: FastAPI, limits: Limits, *, keys_asked: bool = False) -> None:
+    """Make the app publish the structures beside its routes, and who may use these.
+
+    Where keys are asked for by the address a request comes in at, or not at all, they are published as optional.
+    """
     routes_only = app.openapi
 
     def openapi() -> dict[str, Any]:
         schema = routes_only()
-        schema.setdefault("components", {}).setdefault("schemas", {}).update(_components(limits))
+        components = schema.setdefault("components", {})
+        components.setdefault("schemas", {}).update(_components(limits))
+        components["securitySchemes"] = {BEARER: {"type": "http", "scheme": "bearer", "description": KEYS}}
+        for path, operations in schema["paths"].items():
+            for operation in operations.values():
+                _secure(operation, scope_for(path), keys_asked)
         return schema
 
     app.openapi = openapi  # type: ignore[method-assign] # the way FastAPI documents
+
+
+def _secure(operation: dict[str, Any], scope: str, keys_asked: bool) -> None:
+    """Publish what a key must have for an operation, and what its lack is answered with."""
+    if scope == ANYONE:
+        return
+    operation["security"] = [{BEARER: []}] if keys_asked else [{BEARER: []}, {}]
+    refused = problems(401, 403) if scope else problems(401)
+    operation["responses"] |= {str(status): described for status, described in refused.items()}
 
 
 def _components(limits: Limits) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from forecasting import errors
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_SECONDS = 5
+HEADERS = {401: {"WWW-Authenticate": "Bearer"}, 503: {"Retry-After": str(RETRY_SECONDS)}}
 LONGEST = 480  # bytes of detail, and half as many of pointer: with the rest, a problem stays under 1 kB
 
 log = logging.getLogger(__name__)
@@ -164,8 +165,7 @@ def _respond(row: Row, request_id: str, *, detail: str | None, pointer: str | No
         pointer=_cut(pointer, LONGEST // 2),
         request_id=request_id,
     )
-    headers = {"Retry-After": str(RETRY_SECONDS)} if row.status == 503 else None  # noqa: PLR2004 - service unavailable
-    return Response(msgspec.json.encode(problem), row.status, headers, MEDIA_TYPE)
+    return Response(msgspec.json.encode(problem), row.status, HEADERS.get(row.status), MEDIA_TYPE)
 
 
 def _cut(text: str | None, longest: int) -> str | None:

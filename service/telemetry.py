@@ -12,6 +12,8 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from service.guard import Guard
+from service.headers import headers_for
 from service.models import Models
 from service.problems import problem_response
 
@@ -60,10 +62,11 @@ class Metrics:
 class Telemetry:
     """ASGI middleware around everything else."""
 
-    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
+    def __init__(self, app: ASGIApp, metrics: Metrics, guard: Guard) -> None:
         """Stand before `app`."""
         self._app = app
         self._metrics = metrics
+        self._guard = guard
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass one request on."""
@@ -79,10 +82,12 @@ class Telemetry:
             if message["type"] == "http.response.start":
                 status = message["status"]
                 MutableHeaders(scope=message)["X-Request-ID"] = request_id
+                message["headers"] = [*message["headers"], *headers_for(scope["path"])]
             await send(message)
 
         start = time.perf_counter()
         try:
+            self._guard.check(scope)
             await self._app(scope, receive, send_marked)
         except ClientDisconnect:
             log.info("request %s: the client left", request_id)
