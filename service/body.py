@@ -5,17 +5,24 @@ from __future__ import annotations
 import difflib
 import json
 import re
+from collections.abc import Iterable
 from typing import Any
 
 import msgspec
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
+from starlette.types import Receive, Scope
 
 from forecasting.errors import WindowRejected
-from service.problems import BodyTooLarge, NotJson, NotOurMedia
+from service.problems import BodyTooLarge, NotJson, NotOurMedia, TooSlow
 from service.schemas import ForecastRequest, WindowRequest
 
 LATER = ("explain",)
 """Keys of the contract that this version does not take yet."""
+
+TOO_SLOW = "gatecast.too_slow"
+"""Among the extensions of a request once the wire has waited long enough for the rest of it."""
+
+LONGEST_NUMBER = 18  # digits of a length that are read; a longer one is too large whatever it is
 
 _DECODER = msgspec.json.Decoder(ForecastRequest)
 _NUMBERS = re.compile(rb'\[[^"{}]*\]')
@@ -24,36 +31,62 @@ _UNKNOWN_KEY = re.compile(r"Object contains unknown field `(.{0,64})")
 
 
 async def read_body(request: Request, limit: int) -> bytes:
-    """Read the body, at most `limit` bytes of it.
+    """Read the body of a request as `receive_body` does."""
+    return await receive_body(request.scope, request.receive, limit)
+
+
+async def receive_body(scope: Scope, receive: Receive, limit: int) -> bytes:
+    """Receive the body, at most `limit` bytes of it.
 
     Raises:
         NotOurMedia: it is not declared as plain JSON.
-        BodyTooLarge: it is larger than `limit`, by its header or by what arrives.
+        BodyTooLarge: it is larger than `limit`, by its header or by what arrives; nothing of it is kept.
+        TooSlow: it did not come in time, says the wire.
+        ClientDisconnect: the client left.
     """
-    _refuse_other_media(request)
-    declared = request.headers.get("content-length", "")
-    if declared.isdecimal() and int(declared) > limit:
-        raise _too_large(limit)
-    body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > limit:
-            raise _too_large(limit)
+    if _declared(scope["headers"]) > limit:
+        raise _too_large(limit, unread=True)
+    message = await receive()
+    body: bytes | bytearray = message.get("body", b"")
+    while message.get("more_body", False) and len(body) <= limit:
+        if not message.get("body") and TOO_SLOW in scope.get("extensions", ()):
+            said = "the body did not arrive in time; send it at once, right after the headers"
+            raise TooSlow(said)
+        message = await receive()
+        body = bytearray(body) if isinstance(body, bytes) else body
+        body += message.get("body", b"")
+    if message["type"] == "http.disconnect":
+        raise ClientDisconnect
+    if len(body) > limit:
+        raise _too_large(limit, unread=message.get("more_body", False))
     return bytes(body)
 
 
-def _refuse_other_media(request: Request) -> None:
-    media = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if media != "application/json":
+def _declared(headers: Iterable[tuple[bytes, bytes]]) -> int:
+    """Return the length that the headers give, 0 where they give none.
+
+    Raises:
+        NotOurMedia: what they declare is not plain JSON.
+    """
+    media, coding, length = b"", b"identity", b""
+    for name, value in headers:
+        if name == b"content-type":
+            media = value
+        elif name == b"content-length":
+            length = value
+        elif name == b"content-encoding":
+            coding = value
+    if media.partition(b";")[0].strip().lower() != b"application/json":
         message = "send the header Content-Type: application/json"
         raise NotOurMedia(message)
-    if request.headers.get("content-encoding", "identity").lower() != "identity":
+    if coding.lower() != b"identity":
         message = "send the body as it is, without Content-Encoding"
         raise NotOurMedia(message)
+    return int(length[:LONGEST_NUMBER]) if length.isdigit() else 0
 
 
-def _too_large(limit: int) -> BodyTooLarge:
-    return BodyTooLarge(f"the body has more than {limit:,} bytes; send fewer rows or windows")
+def _too_large(limit: int, *, unread: bool) -> BodyTooLarge:
+    return BodyTooLarge(f"the body has more than {limit:,} bytes; send fewer rows or windows", unread=unread)
 
 
 def decode(body: bytes) -> ForecastRequest:

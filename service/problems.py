@@ -15,6 +15,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from forecasting import errors
+from service.draining import DrainedResponse
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_SECONDS = 5
@@ -28,8 +29,21 @@ class NotJson(errors.GatecastError):
     """The body is not JSON."""
 
 
+class NotHttp(errors.GatecastError):
+    """What came is not a request of HTTP/1.1."""
+
+
+class HeadTooLarge(errors.GatecastError):
+    """The address or the headers of a request have more bytes than the service takes."""
+
+
 class BodyTooLarge(errors.GatecastError):
-    """The body has more bytes than the service takes."""
+    """The body has more bytes than the service takes; `unread` is whether some of them are still to come."""
+
+    def __init__(self, detail: str, *, unread: bool = False) -> None:
+        """Keep beside the sentence whether there is more."""
+        self.unread = unread
+        super().__init__(detail)
 
 
 class NotOurMedia(errors.GatecastError):
@@ -78,6 +92,7 @@ class Row(NamedTuple):
 
 
 TABLE: dict[type[Exception], Row] = {
+    NotHttp: Row(400, "not-http", "This is not a request of HTTP/1.1"),
     NotJson: Row(400, "not-json", "The body is not JSON"),
     NoKey: Row(401, "no-key", "An API key is needed"),
     NotAllowed: Row(403, "not-allowed", "The API key does not have the scope this needs"),
@@ -87,6 +102,7 @@ TABLE: dict[type[Exception], Row] = {
     BodyTooLarge: Row(413, "body-too-large", "The body is too large"),
     NotOurMedia: Row(415, "unsupported-media-type", "The body must be application/json"),
     errors.WindowRejected: Row(422, "window-rejected", "The rows cannot be forecast"),
+    HeadTooLarge: Row(431, "head-too-large", "The address or the headers are too large"),
     NotReady: Row(503, "not-ready", "The model is not loaded"),
     Overloaded: Row(503, "overloaded", "The service has more to do than it can answer in time"),
     OutOfMemory: Row(503, "out-of-memory", "The device has no memory left for the request"),
@@ -128,7 +144,10 @@ def problem_response(error: Exception, request_id: str) -> Response:
     if row.status == INTERNAL.status:
         log.error("request %s failed: %s", request_id, row.title, exc_info=error)
     detail = str(error) if row.told else None
-    return _respond(row, request_id, detail=detail, pointer=getattr(error, "pointer", None) if row.told else None)
+    answer = _respond(row, request_id, detail=detail, pointer=getattr(error, "pointer", None) if row.told else None)
+    if getattr(error, "unread", False):
+        return DrainedResponse(answer.body, answer.status_code, answer.headers)
+    return answer
 
 
 async def on_gatecast_error(request: Request, error: Exception) -> Response:
