@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -117,16 +117,15 @@ def scale_windows(bundle: Bundle, windows: Sequence[Window]) -> Scaled:
 
 def refuse_far(spec: Spec, windows: Sequence[Window], scaled: Scaled) -> Iterator[tuple[int, WindowRejected]]:
     """Yield the place of each window that has a cell absurdly far from what the model was trained on, and the error."""
-    far: Any = np.abs(scaled.z) > FARTHEST
+    far = np.abs(scaled.z) > FARTHEST
     if not far.any():
         return
-    for place, (window, cells) in enumerate(zip(windows, far, strict=True)):
-        if cells.any():
-            message = (
-                f"{_place(spec, window, cells)} is more than {FARTHEST:.0e} standard deviations "
-                "from what the model was trained on; check its unit"
-            )
-            yield place, WindowRejected(message)
+    for place in np.flatnonzero(far.any(axis=(1, 2))).tolist():
+        message = (
+            f"{_place(spec, windows[place], far[place])} is more than {FARTHEST:.0e} standard deviations "
+            "from what the model was trained on; check its unit"
+        )
+        yield place, WindowRejected(message)
 
 
 def _with_ahead(spec: Spec, windows: Sequence[Window]) -> Float[np.ndarray, "window reach columns"]:
@@ -196,7 +195,7 @@ def _cell_cautions(spec: Spec, window: Window, raw: np.ndarray, missing: np.ndar
         first, count = _place(spec, window, screened), int(screened.sum())
         detail = f"{count} values far outside the training range were taken as missing, first: {first}"
         yield Caution(IMPLAUSIBLE, detail)
-    unseen = [name for name, absent in zip(spec.columns.row, missing.all(axis=0), strict=True) if absent]
+    unseen = [spec.columns.row[place] for place in np.flatnonzero(missing.all(axis=0)).tolist()]
     if unseen:
         detail = f"no value of {', '.join(unseen)} in the window; the training mean stands in"
         yield Caution("never-observed", detail)

@@ -14,14 +14,21 @@ from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 
 from forecasting.errors import GatecastError
+from service.batching import Batcher
+from service.door import Door
 from service.guard import Guard
+from service.hot import Forecasts
+from service.logs import configure_logs
 from service.models import Models, ModelSource, RegistrySource, choose_device, load_models
 from service.openapi import publish
 from service.problems import on_bad_parameter, on_gatecast_error, on_http_error
 from service.routes import add_routes
 from service.schemas import Limits
 from service.settings import Settings
-from service.telemetry import Metrics, Telemetry
+from service.telemetry import Metrics
+
+State = dict[str, float]
+"""What the wire shares with the app: how long a request may take to arrive, and whether the service is `draining`."""
 
 
 def create_app(settings: Settings | None = None, source: ModelSource | None = None) -> FastAPI:
@@ -33,10 +40,10 @@ def create_app(settings: Settings | None = None, source: ModelSource | None = No
     Raises:
         SettingsError: a variable holds a value that cannot be used.
     """
-    settings = settings or Settings.from_env()
-    limits = Limits(
-        max_body_bytes=settings.max_body_bytes, max_rows=settings.max_rows, max_windows=settings.max_windows
-    )
+    if settings is None:  # a process of its own: what it logs is ours to decide
+        settings = Settings.from_env()
+        configure_logs(settings)
+    limits = _limits(settings)
     app = FastAPIOffline(  # its page of documentation needs no other host
         title="Gatecast",
         redoc_url=None,
@@ -45,24 +52,47 @@ def create_app(settings: Settings | None = None, source: ModelSource | None = No
         lifespan=_lifespan(settings, source or RegistrySource(settings)),
     )
     app.state.models, app.state.metrics = Models(), Metrics()
-    guard = Guard.from_settings(settings)
-    app.add_middleware(Telemetry, metrics=app.state.metrics, guard=guard)
+    guard, forecasts = Guard.from_settings(settings), _forecasts(app, settings, limits)
+    app.add_middleware(Door, guard=guard, forecasts=forecasts, metrics=app.state.metrics, log_all=settings.access_log)
     app.add_exception_handler(GatecastError, on_gatecast_error)
     app.add_exception_handler(HTTPException, on_http_error)
     app.add_exception_handler(RequestValidationError, on_bad_parameter)
-    add_routes(app, limits)
+    add_routes(app, limits, forecasts)
     publish(app, limits, keys_asked=bool(guard.asks))
     return app
 
 
-def _lifespan(settings: Settings, source: ModelSource) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
+def _limits(settings: Settings) -> Limits:
+    return Limits(
+        max_body_bytes=settings.max_body_bytes,
+        max_rows=settings.max_rows,
+        max_windows=settings.max_windows,
+        max_queue=settings.max_queue,
+        deadline_seconds=settings.deadline_seconds,
+        receive_seconds=settings.receive_seconds,
+    )
+
+
+def _forecasts(app: FastAPI, settings: Settings, limits: Limits) -> Forecasts:
+    batcher = Batcher(settings, app.state.metrics)
+    app.state.metrics.waiting.set_function(lambda: batcher.waiting)
+    return Forecasts(
+        models=lambda: app.state.models,
+        limits=limits,
+        batcher=batcher,
+        strict=settings.implausible == "refuse",
+        on_sick=lambda _: None,
+    )
+
+
+def _lifespan(settings: Settings, source: ModelSource) -> Callable[[FastAPI], AbstractAsyncContextManager[State]]:
     @asynccontextmanager
-    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+    async def lifespan(app: FastAPI) -> AsyncIterator[State]:
         torch.set_num_threads(1)  # requests run side by side; one of them shall not take every core
         device = choose_device(settings.device)
         app.state.models = await run_in_threadpool(load_models, source, settings, device)
         app.state.metrics.serving(app.state.models)
-        yield
+        yield {"receive_seconds": settings.receive_seconds}
 
     return lifespan
 

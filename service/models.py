@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 import torch
 
-from forecasting.bundle import Bundle, load_bundle
+from forecasting.bundle import Bundle, Spec, load_bundle
+from forecasting.engines import Engine, engine_for
 from forecasting.errors import GatecastError, SettingsError
 from forecasting.prediction import Window, forecast
 from service.problems import NotReady, UnknownModel, row_for
@@ -92,6 +93,18 @@ class ServedModel:
     ref: ServedRef
     bundle: Bundle
 
+    replaced: Spec | None = None
+
+    @cached_property
+    def engine(self) -> Engine:
+        """What computes its forecasts."""
+        return engine_for(self.bundle.forecaster)
+
+    @property
+    def on_cpu(self) -> bool:
+        """Tell whether its weights are in ordinary memory."""
+        return self.bundle.forecaster.spread.device.type == "cpu"
+
     @cached_property
     def identity(self) -> ModelIdentity:
         """What an answer says about the model that gave it."""
@@ -108,7 +121,7 @@ class Models:
     served: Mapping[str, ServedModel] = field(default_factory=dict)
     refused: Mapping[str, str] = field(default_factory=dict)
 
-    def find(self, name: str) -> ServedModel:
+    def find(self, name: str, ref: str | None = None) -> ServedModel:
         """Return the model of that name.
 
         Raises:
@@ -116,7 +129,11 @@ class Models:
             UnknownModel: others are served, and none has that name.
         """
         if name in self.served:
-            return self.served[name]
+            model = self.served[name]
+            if ref in {None, model.ref.alias, model.ref.version}:
+                return model
+            message = f"no such version of {name} is loaded; loaded is {model.ref.alias or model.ref.version}"
+            raise UnknownModel(message)
         if name in self.refused or not self.served:
             raise NotReady(self.reasons(name))
         near = difflib.get_close_matches(name[:128], self.served, n=1, cutoff=0.0)

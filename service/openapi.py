@@ -28,12 +28,14 @@ STATUSES = {
     400: "The body is not JSON.",
     401: "An API key is needed, and none that is known was sent.",
     403: "The API key does not have the scope this needs.",
-    404: "No model of that name is served.",
+    404: "No model of that name, or no such version of it, is served.",
+    408: "The body did not arrive in time.",
+    409: "The model has another contract than the version before, which these rows fit.",
     413: "The body is too large.",
     415: "The body is not declared as application/json.",
     422: "The request cannot be used; `pointer` says where.",
     500: "The service failed, or the model's answer was not finite.",
-    503: "Not loaded; see Retry-After.",
+    503: "Not loaded, or too much to do; see Retry-After.",
 }
 
 EXAMPLES = {

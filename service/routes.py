@@ -10,13 +10,11 @@ from typing import Annotated, Any
 import msgspec
 from fastapi import FastAPI, Path, Query
 from fastapi.exceptions import RequestValidationError
-from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 
 from forecasting.statics import Category, Number
-from service.answers import answer
-from service.body import read_body
+from service.hot import TEMPLATE, Forecasts
 from service.models import Models, ServedModel
 from service.openapi import answered, problems, request_body
 from service.problems import NotReady
@@ -35,19 +33,22 @@ SHOWN = 100
 """Series, and values of a static column, that the description of a model names."""
 
 ModelName = Annotated[str, Path(max_length=128)]
+Ref = Annotated[
+    str | None, Query(max_length=128, description="An alias or version that is loaded; by default production.")
+]
 
 
-def add_routes(app: FastAPI, limits: Limits) -> None:
-    """Give the app its routes; the app's state holds `models`, `limits` and `metrics`."""
-    app.state.limits = limits
+def add_routes(app: FastAPI, limits: Limits, forecasts: Forecasts) -> None:
+    """Give the app its routes; the app's state holds `models`, `limits`, `forecasts` and `metrics`."""
+    app.state.limits, app.state.forecasts = limits, forecasts
     add = app.add_api_route
     add(
-        "/v1/models/{name}/forecast",
+        TEMPLATE,
         forecast_window,
         methods=["POST"],
         tags=["forecast"],
         openapi_extra=request_body(limits),
-        responses=answered(ForecastAnswer, ForecastsAnswer) | problems(400, 404, 413, 415, 422, 500, 503),
+        responses=answered(ForecastAnswer, ForecastsAnswer) | problems(400, 404, 408, 409, 413, 415, 422, 500, 503),
         response_class=Response,
     )
     _read(app, "/v1/models", list_models, ModelPage, 422)
@@ -64,17 +65,16 @@ def _read(app: FastAPI, path: str, endpoint: Any, kind: Any, *statuses: int) -> 
     app.add_api_route(path, endpoint, tags=[tag], responses=responses, response_class=Response)
 
 
-async def forecast_window(request: Request, name: ModelName) -> Response:
+async def forecast_window(request: Request, name: ModelName, ref: Ref = None) -> Response:
     """Forecast what follows the last row of a window; nothing is remembered.
 
     A row holds the model's targets, past and known covariates in their order (GET /v1/models/{name} lists them), or in
     that of `columns`. `known_future` holds the known covariates of the steps to come, where the model has any. With
     `windows`, several windows are answered in their order, all of them or none. A 200 holds finite numbers only.
     """
-    model = _models(request).find(name)
-    limits: Limits = request.app.state.limits
-    body = await read_body(request, limits.max_body_bytes)
-    return _json(await run_in_threadpool(answer, model, body, limits))
+    del ref  # read where the door reads it
+    forecasts: Forecasts = request.app.state.forecasts
+    return _json(await forecasts.answer(name, request.scope, request.receive))
 
 
 async def list_models(
@@ -103,7 +103,10 @@ async def live() -> Response:
 
 
 async def ready(request: Request) -> Response:
-    """Tell which models are served; 503 while none is."""
+    """Tell which models are served; 503 while none is, and once the service is about to end."""
+    if getattr(request.state, "draining", False):
+        message = "the service is about to end"
+        raise NotReady(message)
     models = _models(request)
     if not models.served:
         raise NotReady(models.reasons())

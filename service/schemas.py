@@ -152,11 +152,19 @@ class StaticColumn(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
-    """What a request may hold."""
+    """What a request may hold, and what it may wait for.
+
+    A body is refused that nests deeper than `max_depth`, as the schema says, or does not arrive within
+    `receive_seconds`. `max_queue` windows of all requests may wait, none longer than `deadline_seconds`.
+    """
 
     max_body_bytes: int
     max_rows: int
     max_windows: int
+    max_queue: int
+    deadline_seconds: float
+    receive_seconds: float
+    max_depth: int = 5
 
 
 class ModelDescription(msgspec.Struct, frozen=True, kw_only=True):

@@ -33,7 +33,7 @@ def test_every_reference_leads_somewhere(published: dict[str, Any]) -> None:
 def test_every_status_is_there_and_every_failure_is_a_problem(published: dict[str, Any]) -> None:
     statuses = {path: set(item[next(iter(item))]["responses"]) for path, item in published["paths"].items()}
     assert statuses == {
-        FORECAST: {"200", "400", "401", "403", "404", "413", "415", "422", "500", "503"},
+        FORECAST: {"200", "400", "401", "403", "404", "408", "409", "413", "415", "422", "500", "503"},
         "/v1/models": {"200", "401", "403", "422", "500"},
         "/v1/models/{name}": {"200", "401", "403", "404", "422", "500", "503"},
         "/livez": {"200", "500"},

@@ -29,7 +29,15 @@ def test_a_model_is_described(client: TestClient) -> None:
     assert (described["freq"], described["timezone"], described["horizon"]) == ("h", "UTC", 2)
     assert (described["lookback"], described["missing"], described["needs_time"]) == (6, True, True)
     assert described["series"] == {"count": 2, "ids": ["north", "south"]}
-    assert described["limits"] == {"max_body_bytes": 20_000, "max_rows": 50, "max_windows": 3}
+    assert described["limits"] == {
+        "max_body_bytes": 20_000,
+        "max_rows": 50,
+        "max_windows": 3,
+        "max_queue": 512,
+        "deadline_seconds": 10.0,
+        "receive_seconds": 10.0,
+        "max_depth": 5,
+    }
     assert described["device"] == "cpu"
     assert described["model"]["run_id"] == "r1"
 

@@ -1,0 +1,123 @@
+"""The door: what every request passes first.
+
+It gets an id, shows its key, is counted and timed; an error that nobody expected becomes an answer. A request for a
+forecast is answered here, everything else by FastAPI behind.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import time
+import uuid
+from typing import Any
+
+from starlette.requests import ClientDisconnect
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from service.guard import Guard
+from service.headers import HEADERS, headers_for
+from service.hot import TEMPLATE, Forecasts, model_asked
+from service.problems import problem_response
+from service.telemetry import Metrics
+
+CLIENT_LEFT = 499
+SLOW_SECONDS = 1.0
+PLAIN_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
+JSON = (b"content-type", b"application/json")
+
+log = logging.getLogger(__name__)
+
+
+class Door:
+    """ASGI middleware around everything else."""
+
+    def __init__(self, app: ASGIApp, guard: Guard, forecasts: Forecasts, metrics: Metrics, *, log_all: bool) -> None:
+        """Stand before `app`."""
+        self._app = app
+        self._guard = guard
+        self._forecasts = forecasts
+        self._metrics = metrics
+        self._log_all = log_all
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request, or pass it on."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        visit = _Visit(scope, send)
+        try:
+            self._guard.check(scope)
+            name = model_asked(scope)
+            if name is None:
+                await self._app(scope, receive, visit.send)
+            else:
+                await visit.answer(await self._forecasts.answer(name, scope, receive))
+        except ClientDisconnect:
+            log.info("request %s: the client left", visit.id)
+        except Exception as error:
+            if visit.status != CLIENT_LEFT:  # the answer has begun: all that is left is to break it off
+                raise
+            await problem_response(error, visit.id)(scope, receive, visit.send)
+        finally:
+            self._note(scope, visit)
+
+    def _note(self, scope: Scope, visit: _Visit) -> None:
+        """Count a request; log it where it failed, was slow, or all are to be logged."""
+        seconds, route = time.perf_counter() - visit.start, _route(scope)
+        self._metrics.answered(scope["method"], route, visit.status, seconds)
+        if self._log_all or visit.status >= 500 or seconds > SLOW_SECONDS:  # noqa: PLR2004 - our fault
+            about = {
+                "request_id": visit.id,
+                "method": scope["method"],
+                "route": route,
+                "status": visit.status,
+                "seconds": round(seconds, 6),
+                "principal": scope["state"].get("principal"),
+            }
+            log.info("request %s: %s %s %d %.4f s", *list(about.values())[:5], extra=about)
+
+
+class _Visit:
+    """A request on its way through: its id, when it came, how it was answered."""
+
+    __slots__ = ("_path", "_send", "id", "start", "status")
+
+    def __init__(self, scope: Scope, send: Send) -> None:
+        self.start = time.perf_counter()
+        self.id = _request_id(scope)
+        self.status = CLIENT_LEFT
+        self._send = send
+        self._path = scope["path"]
+        scope.setdefault("state", {})["request_id"] = self.id
+
+    async def send(self, message: Message) -> None:
+        """Mark what FastAPI answers."""
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            message["headers"] = [*message["headers"], (b"x-request-id", self.id.encode()), *headers_for(self._path)]
+        await self._send(message)
+
+    async def answer(self, content: bytes) -> None:
+        """Send the JSON of a 200."""
+        self.status = 200
+        length = (b"content-length", b"%d" % len(content))
+        headers = [JSON, length, (b"x-request-id", self.id.encode()), *HEADERS]
+        await self._send({"type": "http.response.start", "status": 200, "headers": headers})
+        await self._send({"type": "http.response.body", "body": content})
+
+
+def _request_id(scope: Scope) -> str:
+    """Return the id the client sent, if it is one that can be logged, else a new one."""
+    for name, value in scope["headers"]:
+        if name == b"x-request-id":
+            return value.decode() if PLAIN_ID.fullmatch(value) else uuid.uuid4().hex
+    return uuid.uuid4().hex
+
+
+def _route(scope: Scope) -> str:
+    """Return the template of the route, so that the number of labels stays bounded."""
+    route: Any = scope.get("route")
+    if route is not None:
+        return str(getattr(route, "path", "unmatched"))
+    return TEMPLATE if model_asked(scope) else "unmatched"

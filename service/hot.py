@@ -1,0 +1,84 @@
+"""The forecast route as a plain function of an ASGI request: what `door` calls before any router is asked.
+
+`routes` publishes the same function to FastAPI, so that the schema, and an app without the door, have it too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from urllib.parse import parse_qs
+
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.types import Receive, Scope
+
+from forecasting.errors import NotFinite
+from service.answers import Question, read_question, write_answer
+from service.batching import Batcher
+from service.body import read_body
+from service.models import Models, ServedModel
+from service.schemas import Limits
+
+PREFIX, SUFFIX = "/v1/models/", "/forecast"
+TEMPLATE = PREFIX + "{name}" + SUFFIX
+
+QUICK_BYTES = 65_536
+"""Bodies up to this are read on the event loop, in a millisecond at most; larger ones in a thread."""
+
+
+def model_asked(scope: Scope) -> str | None:
+    """Return the name of the model where a request is one for a forecast."""
+    path: str = scope["path"]
+    if scope["method"] == "POST" and path.startswith(PREFIX) and path.endswith(SUFFIX):
+        name = path[len(PREFIX) : -len(SUFFIX)]
+        return name if name and "/" not in name else None
+    return None
+
+
+@dataclass
+class Forecasts:
+    """All that answers forecast requests: the models as they are now, the limits, the queue."""
+
+    models: Callable[[], Models]
+    limits: Limits
+    batcher: Batcher
+    strict: bool
+    on_sick: Callable[[ServedModel], None]
+
+    async def answer(self, name: str, scope: Scope, receive: Receive) -> bytes:
+        """Return the JSON of the answer.
+
+        Raises:
+            GatecastError: the request cannot be answered; `problems` has the status.
+        """
+        model = self.models().find(name, _ref(scope))
+        body = await read_body(Request(scope, receive), self.limits.max_body_bytes)
+        question = await self._read(model, body)
+        found = await self.batcher.submit(model, question.asked, _left(scope))
+        try:
+            return write_answer(model, question, found, strict=self.strict)
+        except NotFinite:
+            self.on_sick(model)
+            raise
+
+    async def _read(self, model: ServedModel, body: bytes) -> Question:
+        if len(body) <= QUICK_BYTES:
+            return read_question(model, body, self.limits)
+        return await run_in_threadpool(read_question, model, body, self.limits)
+
+
+def _ref(scope: Scope) -> str | None:
+    """Return the alias or version asked for by `?ref=`."""
+    query: bytes = scope["query_string"]
+    return parse_qs(query.decode("latin-1")).get("ref", [None])[-1] if query else None
+
+
+def _left(scope: Scope) -> Callable[[], bool]:
+    """Return what tells whether the client is gone; in process, where there is no wire, it never is."""
+    transport = (scope.get("extensions") or {}).get("gatecast.transport")
+    return _never if transport is None else transport.is_closing
+
+
+def _never() -> bool:
+    return False
