@@ -57,7 +57,7 @@ def main() -> None:
 
 
 def _measured(case: Case) -> tuple[str, ...]:
-    bundle = _bundle(case)
+    bundle = bundle_of(case)
     times = interleaved(_ways(bundle), ROUNDS)
     network = f"{case.channels} lstm {case.layers} x {case.hidden}, {case.members} member(s)"
     return (
@@ -116,7 +116,7 @@ def _cell(member: Member) -> Callable[[], object]:
     return lambda: member.cell.unroll(inputs, state)
 
 
-def _bundle(case: Case) -> Bundle:
+def bundle_of(case: Case) -> Bundle:
     calendar = Calendar(freq="h", timezone=case.timezone)
     names = tuple(f"c{i}" for i in range(COLUMNS))
     architecture = Architecture(

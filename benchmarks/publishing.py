@@ -25,9 +25,12 @@ class Table(NamedTuple):
     note: str = ""
 
 
-def publish(theme: str, what: str, tables: Sequence[Table]) -> None:
-    """Print the tables and write them to the result file of today."""
-    text = "\n\n".join([f"# {theme}", what, _circumstances(), *(_markdown(table) for table in tables)]) + "\n"
+def publish(theme: str, what: str, tables: Sequence[Table], *, keep: bool = True) -> None:
+    """Print the tables and, unless they are a draft, write them to the result file of today."""
+    text = "\n\n".join([f"# {theme}", what, circumstances(), *(markdown(table) for table in tables)]) + "\n"
+    if not keep:
+        print(text)
+        return
     FOLDER.mkdir(exist_ok=True)
     path = FOLDER / f"{theme}_{hardware()}_{datetime.now(UTC):%Y-%m-%d}.md"
     path.write_text(text, encoding="utf-8")
@@ -40,7 +43,8 @@ def hardware() -> str:
     return f"{platform.machine()}-{os.cpu_count()}-cores"
 
 
-def _circumstances() -> str:
+def circumstances() -> str:
+    """Say when and on what this was measured."""
     versions = ", ".join(f"{name} {version(name)}" for name in PACKAGES)
     load = " ".join(f"{one:.2f}" for one in os.getloadavg())
     return (
@@ -59,7 +63,8 @@ def _processor() -> str:
     return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.machine())
 
 
-def _markdown(table: Table) -> str:
+def markdown(table: Table) -> str:
+    """Write a table below its title."""
     rule = ("---",) * len(table.head)
     lines = [f"| {' | '.join(cells)} |" for cells in (table.head, rule, *table.rows)]
     note = [] if not table.note else ["", table.note]
