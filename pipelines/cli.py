@@ -20,6 +20,7 @@ import msgspec
 from rich.console import Console
 
 from forecasting.errors import GatecastError
+from forecasting.keys import SCOPES, Scope
 from pipelines.exits import DONE, INPUT_OUTPUT, INTERRUPTED, USAGE, exit_code
 from pipelines.settings import Settings
 
@@ -89,7 +90,7 @@ class Call:
         self.console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
-def command(function: Callable[..., object]) -> click.Command:
+def command(function: Callable[..., object], group: click.Group | None = None) -> click.Command:
     """Make a command that has --json and a `Call`; what it returns is printed as JSON if asked for."""
 
     @functools.wraps(function)
@@ -98,7 +99,8 @@ def command(function: Callable[..., object]) -> click.Command:
         if as_json:
             click.echo(msgspec.json.format(msgspec.json.encode(answer), indent=2).decode())
 
-    return gatecast.command(function.__name__)(AS_JSON(click.pass_obj(call)))
+    name = function.__name__.rpartition("_")[2]  # of a group's command, without that of the group
+    return (group or gatecast).command(name)(AS_JSON(click.pass_obj(call)))
 
 
 @command
@@ -265,6 +267,50 @@ def doctor(call: Call, project: Path, port: int) -> object:
     checks = examine(project, call.settings, port)
     show_checks(checks, call.console)
     return [check._asdict() for check in checks]
+
+
+@gatecast.group()
+def keys() -> None:
+    """Say who may use the service. A service that runs reads the file of keys again within a second."""
+
+
+def _key_command(function: Callable[..., object]) -> click.Command:
+    return command(function, keys)
+
+
+@_key_command
+@click.argument("principal")
+@click.option("--scope", "scopes", multiple=True, type=click.Choice(SCOPES), default=["forecast"], show_default=True)
+def keys_add(call: Call, principal: str, scopes: tuple[Scope, ...]) -> object:
+    """Make an API key for PRINCIPAL. It is printed once and stored nowhere; --scope may be given several times."""
+    from pipelines.keys import add, shown
+
+    key, secret = add(call.settings, principal, scopes)
+    click.echo(f"key {key.id} of {key.principal} may {', '.join(key.scopes)}; it is not shown again:", err=True)
+    if not call.as_json:
+        click.echo(secret)
+    return {**shown(key), "key": secret}
+
+
+@_key_command
+def keys_list(call: Call) -> object:
+    """List the API keys, without the keys themselves."""
+    from pipelines.keys import held, show, shown
+
+    keys = held(call.settings)
+    show(keys, call.settings.keys_path, call.console)
+    return [shown(key) for key in keys]
+
+
+@_key_command
+@click.argument("name", metavar="ID")
+def keys_remove(call: Call, name: str) -> object:
+    """Take an API key away. What it was used for is answered with 401 from then on."""
+    from pipelines.keys import remove, shown
+
+    gone = remove(call.settings, name)
+    call.say(f"key {name} of {gone.principal} is gone")
+    return shown(gone)
 
 
 @gatecast.command()

@@ -14,16 +14,32 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Settings:
-    """Where things are kept. `tracking_uri` None is the embedded store under `home`."""
+    """Where things are kept. `tracking_uri` None is the embedded store under `home`.
+
+    `auth` is whether the service asks for keys; the service itself checks what it says.
+    """
 
     home: Path = Path(".gatecast")
     tracking_uri: str | None = None
+    keys_file: Path | None = None
+    auth: str = "auto"
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str] = os.environ) -> Settings:
-        """Read GATECAST_HOME and GATECAST_TRACKING_URI (else MLFLOW_TRACKING_URI)."""
+        """Read GATECAST_HOME, _TRACKING_URI (else MLFLOW_TRACKING_URI), _KEYS_FILE and _AUTH."""
         uri = environ.get("GATECAST_TRACKING_URI") or environ.get("MLFLOW_TRACKING_URI")
-        return cls(home=Path(environ.get("GATECAST_HOME") or cls.home), tracking_uri=uri or None)
+        keys = environ.get("GATECAST_KEYS_FILE")
+        return cls(
+            home=Path(environ.get("GATECAST_HOME") or cls.home),
+            tracking_uri=uri or None,
+            keys_file=Path(keys) if keys else None,
+            auth=environ.get("GATECAST_AUTH") or cls.auth,
+        )
+
+    @property
+    def keys_path(self) -> Path:
+        """Where the API keys are."""
+        return self.keys_file or self.home / "keys.json"
 
     def registry(self) -> Registry:
         """Return the registry; mlflow is imported now, which takes seconds, and nothing is reached before it is asked.
@@ -41,9 +57,9 @@ class Settings:
         uri = {"GATECAST_TRACKING_URI": self.tracking_uri} if self.tracking_uri else {}
         return {**ours, "GATECAST_HOME": str(self.home.absolute()), **uri}
 
-    def export(self) -> None:
-        """Hand the settings on to a service that is started in this process."""
-        wanted = self.environment()
+    def export(self, **more: str) -> None:
+        """Hand the settings, and what else is known, on to a service that is started in this process."""
+        wanted = self.environment() | more
         for stale in set(os.environ) - set(wanted):
             del os.environ[stale]
         os.environ.update(wanted)

@@ -1,0 +1,232 @@
+"""The wire: uvicorn's HTTP/1.1 with an end to patience, for clients that never finish what they began, or never read.
+
+Start uvicorn with `http="service.wire:Wire"`. The app learns of a connection by the extensions of its requests:
+`gatecast.transport`, which tells whether the client has left, and `gatecast.too_slow` once time is up.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import uuid
+from typing import Any
+
+from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
+from uvicorn.config import Config
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.server import ServerState
+
+from forecasting.errors import GatecastError
+from service.body import TOO_SLOW
+from service.headers import HEADERS
+from service.problems import HeadTooLarge, NotHttp, TooSlow, problem_response
+from service.settings import Settings
+
+TRANSPORT = "gatecast.transport"
+LONGEST_HEAD = 65_536
+"""Bytes of address and headers, or of anything else between two pieces of a body."""
+
+LINGER_SECONDS = 1.0
+LEAST_READ = 4096
+"""Bytes that a client must take off a waiting answer from one look to the next, or it counts as not reading."""
+
+log = logging.getLogger(__name__)
+
+
+class Watch:
+    """One look a second at all connections of a server, instead of a timer for each request."""
+
+    def __init__(self, state: ServerState, loop: asyncio.AbstractEventLoop, patience: float) -> None:
+        """Begin when there is a connection."""
+        self.patience = patience
+        self._every = min(1.0, patience / 4)
+        self._connections, self._loop = state.connections, loop
+        self._next: asyncio.TimerHandle | None = None
+
+    @classmethod
+    def of(cls, state: ServerState, app_state: dict[str, Any], loop: asyncio.AbstractEventLoop) -> Watch:
+        """Return the one of a server; it is kept where the connections of a server have everything in common."""
+        found: Watch | None = getattr(state, "gatecast_watch", None)
+        if found is None:
+            found = cls(state, loop, app_state.get("receive_seconds", Settings.receive_seconds))
+            state.gatecast_watch = found  # type: ignore[attr-defined] # no place of its own for this
+        return found
+
+    def begin(self) -> None:
+        """Look from now on, while there are connections."""
+        if self._next is None:
+            self._next = self._loop.call_later(self._every, self._look)
+
+    def _look(self) -> None:
+        self._next = None
+        if self._connections:
+            self.begin()
+        now = self._loop.time()
+        for connection in list(self._connections):
+            if isinstance(connection, Wire):
+                connection.look(now)
+
+
+class Wire(HttpToolsProtocol):
+    """One connection. `_since` is when what is still incomplete began: the connection itself, or a message."""
+
+    def __init__(
+        self,
+        config: Config,
+        server_state: ServerState,
+        app_state: dict[str, Any],
+        _loop: asyncio.AbstractEventLoop | None = None,
+    ) -> None:
+        """Stand where uvicorn's own protocol would."""
+        super().__init__(config, server_state, app_state, _loop)
+        self._watch = Watch.of(server_state, app_state, self.loop)
+        self._since: float | None = self.loop.time()
+        self._unsent_since = self.loop.time()
+        self._head = self._unsent = 0
+        self._large = self._over = self._offered = False
+        self._extensions: dict[str, Any] = {}
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as uvicorn has it
+        """Let the requests of this connection know their transport."""
+        super().connection_made(transport)
+        self._extensions[TRANSPORT] = transport
+        self._watch.begin()
+
+    def data_received(self, data: bytes) -> None:
+        """Take bytes; too many of them without any of a body are refused."""
+        if self._over:
+            return
+        if self._since is None:
+            self._since = self.loop.time()
+        self._head += len(data)
+        self._unset_keepalive_if_required()
+        self._parse(data)
+        if self._head > LONGEST_HEAD and not self._over:
+            self._large = True
+            self.send_400_response("")
+
+    def on_message_begin(self) -> None:
+        """Begin a request."""
+        super().on_message_begin()
+        self.scope["extensions"] = self._extensions
+        if self._since is None:  # it came in one piece with the one before
+            self._since = self.loop.time()
+
+    def on_headers_complete(self) -> None:
+        """Refuse what is too large, however it came; the sum is made only where it can be."""
+        if self._head > LONGEST_HEAD:
+            self._large = len(self.url) + sum(len(name) + len(value) for name, value in self.headers) > LONGEST_HEAD
+            if self._large:
+                raise HeadTooLarge  # the parser gives up
+        self._offered = self.parser.should_upgrade() and self.parser.get_method() != b"CONNECT"
+        if not self._offered:
+            super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        """Pass a piece of a body on."""
+        self._head = 0
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        """End a request; what comes next may take its time to begin."""
+        if not self._offered:
+            super().on_message_complete()
+            self._since, self._head = None, 0
+
+    def _parse(self, data: bytes) -> None:
+        left = memoryview(data)
+        try:
+            while left and not self._over:
+                left = left[self._feed(left) :]
+        except HttpParserError:
+            self.send_400_response("")
+
+    def _feed(self, data: memoryview) -> int:
+        """Return how many bytes were parsed: all, or those up to the end of a head that offers another protocol."""
+        try:
+            self.parser.feed_data(data)
+        except HttpParserUpgrade as offered:
+            self._stay()
+            return int(offered.args[0])
+        return len(data)
+
+    def _stay(self) -> None:
+        """Answer in HTTP/1.1 a request that offers to go on in HTTP/2, as every one of Java's client does.
+
+        The parser takes the body for the other protocol's. So the head is read once more, without the offer.
+        """
+        lines = [b"%b: %b\r\n" % header for header in self.headers if header[0] != b"upgrade"]
+        version = self.parser.get_http_version().encode()
+        head = [self.parser.get_method(), b" ", self.url, b" HTTP/", version, b"\r\n", *lines, b"\r\n"]
+        self.parser = HttpRequestParser(self)
+        self.parser.feed_data(b"".join(head))
+
+    def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - the words are ours
+        """Refuse what cannot be read, after the answers that are still due."""
+        cycle = self.cycle
+        if cycle is not None and not cycle.response_complete and not cycle.more_body:
+            self._over, cycle.keep_alive = True, False
+        elif self.pipeline or self._answering():
+            self.transport.abort()
+        else:
+            self._refuse(_too_large() if self._large else NotHttp("send a request of HTTP/1.1"))
+
+    def look(self, now: float) -> None:
+        """End the connection if its client has had its time."""
+        if self._since is not None and self.flow.read_paused:
+            self._since = now  # it is we who do not read
+        elif self._since is not None and now - self._since > self._watch.patience:
+            self._end()
+        unsent = self.transport.get_write_buffer_size()
+        if not unsent or unsent < self._unsent - LEAST_READ:
+            self._unsent_since = now
+        elif now - self._unsent_since > self._watch.patience:
+            self.transport.abort()
+        self._unsent = unsent
+
+    def _end(self) -> None:
+        cycle = self.cycle
+        if self._over:
+            self.transport.abort()
+        elif cycle is None or cycle.response_complete:  # no request, or half a head after one that was answered
+            self.transport.close()
+        elif not cycle.more_body:  # half a head after one that is being answered
+            cycle.keep_alive = False
+        elif self._answering():
+            self.transport.abort()
+        elif TOO_SLOW not in self._extensions:  # half a body: let the app answer, with its id and its metrics
+            self._extensions[TOO_SLOW] = True
+            cycle.keep_alive = False
+            cycle.message_event.set()
+        else:  # it did not, in all the time from one look to the next
+            self._refuse(TooSlow("the body did not arrive in time"))
+
+    def _answering(self) -> bool:
+        return self.cycle is not None and self.cycle.response_started and not self.cycle.response_complete
+
+    def _refuse(self, error: GatecastError) -> None:
+        """Answer without the app, then wait a moment for the client to read that before the connection is closed."""
+        self._over = True
+        if self.cycle is not None and not self.cycle.response_complete:
+            self.cycle.disconnected = True
+            self.cycle.message_event.set()
+        self.transport.write(_answer(error, self.server_state.default_headers))
+        self._since = self.loop.time() - self._watch.patience + LINGER_SECONDS
+        if self.transport.can_write_eof():
+            self.transport.write_eof()
+        else:
+            self.transport.close()
+
+
+def _too_large() -> HeadTooLarge:
+    return HeadTooLarge(f"address and headers may have {LONGEST_HEAD:,} bytes together; send rows in the body")
+
+
+def _answer(error: GatecastError, default: list[tuple[bytes, bytes]]) -> bytes:
+    """Return a whole answer as it goes over the wire; its id is in the log, too."""
+    request_id = uuid.uuid4().hex
+    answer = problem_response(error, request_id)
+    log.info("request %s: refused with %d: %s", request_id, answer.status_code, error)
+    ours = ((b"x-request-id", request_id.encode()), (b"connection", b"close"))
+    lines = [b"%b: %b\r\n" % header for header in (*default, *answer.raw_headers, *HEADERS, *ours)]
+    return b"".join([STATUS_LINE[answer.status_code], *lines, b"\r\n", bytes(answer.body)])
