@@ -40,6 +40,7 @@ __all__ = [
     "ZForecast",
     "default_levels",
     "forecast",
+    "forecast_columns",
     "forecast_frame",
     "forecast_many",
     "predict_z",
@@ -135,7 +136,15 @@ def forecast_many(
 def forecast_frame(answer: WindowForecast, targets: tuple[str, ...], series: str | None = None) -> pd.DataFrame:
     """Return a forecast as a table with a row a step.
 
-    Its columns are `series` (if given), `timestamp` (if known), `step`, the targets, `<target>-median` and, by level,
+    Its columns are those of `forecast_columns`.
+    """
+    return pd.DataFrame(forecast_columns(answer, targets, series))
+
+
+def forecast_columns(answer: WindowForecast, targets: tuple[str, ...], series: str | None = None) -> dict[str, Any]:
+    """Return a forecast by column.
+
+    They are `series` (if given), `timestamp` (if known), `step`, the targets, `<target>-median` and, by level,
     `<target>-lo-<level>` and `<target>-hi-<level>`.
     """
     columns: dict[str, Any] = {} if series is None else {"series": series}
@@ -146,7 +155,7 @@ def forecast_frame(answer: WindowForecast, targets: tuple[str, ...], series: str
     for level, (low, high) in answer.intervals.items():
         for c, name in enumerate(targets):
             columns |= {f"{name}-lo-{level}": low[:, c], f"{name}-hi-{level}": high[:, c]}
-    return pd.DataFrame(columns)
+    return columns
 
 
 def predict_z(bundle: Bundle, window: Window, engine: Engine | None = None) -> ZForecast:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import msgspec
@@ -16,7 +17,6 @@ from forecasting.admission import IMPLAUSIBLE
 from forecasting.bundle import Spec
 from forecasting.errors import GatecastError, WindowRejected
 from forecasting.prediction import Asked, WindowForecast
-from forecasting.stepping import Times
 from forecasting.windows import RawWindow, build_window
 from service.body import decode, windows_of
 from service.models import ServedModel
@@ -87,7 +87,7 @@ def write_answer(
     Raises:
         WindowRejected, NotFinite: of the first window that has no forecast; then none is answered.
     """
-    found = [_refused_or(one, pointer, strict=strict) for one, pointer in zip(answers, question.pointers, strict=True)]
+    found = [refused_or(one, pointer, strict=strict) for one, pointer in zip(answers, question.pointers, strict=True)]
     spec = model.bundle.spec
     written = [_window_answer(spec.targets, one) for one in found]
     if question.several:
@@ -100,7 +100,8 @@ def write_answer(
     )
 
 
-def _refused_or(answer: WindowForecast | GatecastError, pointer: str, *, strict: bool) -> WindowForecast:
+def refused_or(answer: WindowForecast | GatecastError, pointer: str, *, strict: bool) -> WindowForecast:
+    """Return a forecast, or raise what came in its place; with `strict`, values far outside are refused."""
     if isinstance(answer, WindowRejected):
         raise WindowRejected(str(answer), pointer + answer.pointer)
     if isinstance(answer, GatecastError):
@@ -143,7 +144,7 @@ def _nanoseconds(time: datetime) -> int:
 
 
 def _steps(targets: tuple[str, ...], found: WindowForecast) -> list[ForecastStep]:
-    times = [None] * len(found.point) if found.instants is None else _rfc3339(found.instants)
+    times = [None] * len(found.point) if found.instants is None else map(_rfc3339, found.instants.tolist())
     ends: list[Any] = [end for interval in found.intervals.values() for end in interval]
     point, median, *ends = shortest(np.stack([found.point, found.median, *ends]))
     pairs = {
@@ -173,9 +174,9 @@ def shortest(values: Float[np.ndarray, "*any"]) -> Any:
     return orjson.loads(orjson.dumps(np.ascontiguousarray(values), option=orjson.OPT_SERIALIZE_NUMPY))
 
 
-def _rfc3339(times: Times) -> list[str]:
-    """Write UTC times with `Z`: whole seconds, or nine decimals where the seconds are not whole."""
-    instants = times.view("M8[ns]")
-    seconds = instants.astype("M8[s]")
-    whole = (seconds == instants).all()
-    return [str(text) for text in np.datetime_as_string(seconds if whole else instants, timezone="UTC")]
+@lru_cache(maxsize=4096)  # many series are asked about at the same time
+def _rfc3339(time: int) -> str:
+    """Write a UTC time with `Z`: whole seconds, or nine decimals where the seconds are not whole."""
+    seconds, rest = divmod(time, 1_000_000_000)
+    text = (EPOCH + timedelta(seconds=seconds)).isoformat()[: -len("+00:00")]
+    return f"{text}.{rest:09}Z" if rest else f"{text}Z"

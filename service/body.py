@@ -5,8 +5,8 @@ from __future__ import annotations
 import difflib
 import json
 import re
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Callable, Collection, Iterable
+from typing import Any, TypeVar
 
 import msgspec
 from starlette.requests import ClientDisconnect, Request
@@ -22,7 +22,11 @@ LATER = ("explain",)
 TOO_SLOW = "gatecast.too_slow"
 """Among the extensions of a request once the wire has waited long enough for the rest of it."""
 
+JSON = (b"application/json",)
+
 LONGEST_NUMBER = 18  # digits of a length that are read; a longer one is too large whatever it is
+
+T = TypeVar("T")
 
 _DECODER = msgspec.json.Decoder(ForecastRequest)
 _NUMBERS = re.compile(rb'\[[^"{}]*\]')
@@ -35,16 +39,16 @@ async def read_body(request: Request, limit: int) -> bytes:
     return await receive_body(request.scope, request.receive, limit)
 
 
-async def receive_body(scope: Scope, receive: Receive, limit: int) -> bytes:
+async def receive_body(scope: Scope, receive: Receive, limit: int, media: Collection[bytes] = JSON) -> bytes:
     """Receive the body, at most `limit` bytes of it.
 
     Raises:
-        NotOurMedia: it is not declared as plain JSON.
+        NotOurMedia: it is not declared as one of these media, as it is.
         BodyTooLarge: it is larger than `limit`, by its header or by what arrives; nothing of it is kept.
         TooSlow: it did not come in time, says the wire.
         ClientDisconnect: the client left.
     """
-    if _declared(scope["headers"]) > limit:
+    if _declared(scope["headers"], media) > limit:
         raise _too_large(limit, unread=True)
     message = await receive()
     body: bytes | bytearray = message.get("body", b"")
@@ -62,21 +66,21 @@ async def receive_body(scope: Scope, receive: Receive, limit: int) -> bytes:
     return bytes(body)
 
 
-def _declared(headers: Iterable[tuple[bytes, bytes]]) -> int:
+def _declared(headers: Iterable[tuple[bytes, bytes]], media: Collection[bytes]) -> int:
     """Return the length that the headers give, 0 where they give none.
 
     Raises:
-        NotOurMedia: what they declare is not plain JSON.
+        NotOurMedia: what they declare is none of these media.
     """
-    media, coding, length = b"", b"identity", b""
+    came, coding, length = b"", b"identity", b""
     for name, value in headers:
         if name == b"content-type":
-            media = value
+            came = value
         elif name == b"content-length":
             length = value
         elif name == b"content-encoding":
             coding = value
-    if media.partition(b";")[0].strip().lower() != b"application/json":
+    if came.partition(b";")[0].strip().lower() not in media:
         message = "send the header Content-Type: application/json"
         raise NotOurMedia(message)
     if coding.lower() != b"identity":
@@ -96,16 +100,26 @@ def decode(body: bytes) -> ForecastRequest:
         NotJson: it is not JSON.
         WindowRejected: it is JSON of another form; the pointer says where.
     """
+    request = decode_as(_DECODER, body, _advice)
+    if body.count(b'"') != _quotes(request):
+        refuse_repeated_keys(body)
+    return request
+
+
+def decode_as(decoder: msgspec.json.Decoder[T], body: bytes, advice: Callable[[str], str]) -> T:
+    """Decode a body by its types; `advice` says what to do about a key that is not known.
+
+    Raises:
+        NotJson: it is not JSON.
+        WindowRejected: it is JSON of another form; the pointer says where.
+    """
     try:
-        request = _DECODER.decode(body)
+        return decoder.decode(body)
     except msgspec.ValidationError as error:
-        raise _misshapen(str(error)) from None
+        raise _misshapen(str(error), advice) from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         message = str(error) if isinstance(error, msgspec.DecodeError) else "the body is not UTF-8"
         raise NotJson(message) from None
-    if body.count(b'"') != _quotes(request):
-        _refuse_repeated_keys(body)
-    return request
 
 
 def _quotes(request: ForecastRequest) -> int:
@@ -133,12 +147,12 @@ def _quotes_of(window: WindowRequest) -> int:
     return 2 * (keys + texts)
 
 
-def _misshapen(said: str) -> WindowRejected:
+def _misshapen(said: str, advice: Callable[[str], str]) -> WindowRejected:
     where = _PATH.fullmatch(said)
     what, path = where.groups() if where else (said, "")
     pointer = "".join(f"/{part}" for part in re.findall(r"\w+", path))
     if unknown := _UNKNOWN_KEY.match(what):
-        return WindowRejected(_advice(unknown[1].rstrip("`")), pointer)
+        return WindowRejected(advice(unknown[1].rstrip("`")), pointer)
     return WindowRejected(what.replace("`", ""), pointer)
 
 
@@ -150,7 +164,7 @@ def _advice(key: str) -> str:
     return f"unknown key; did you mean {near[0]}?" if near else f"unknown key; valid are {', '.join(valid)}, or windows"
 
 
-def _refuse_repeated_keys(body: bytes) -> None:
+def refuse_repeated_keys(body: bytes) -> None:
     """Look at the body once more, as generic JSON, for the typed decoder lets the last of equal keys win.
 
     Arrays of numbers, nearly all of the bytes, are cut out first. Only a body that is known to be valid comes here, so

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from urllib.parse import parse_qs
 
@@ -14,7 +14,8 @@ from starlette.requests import Request
 from starlette.types import Receive, Scope
 
 from forecasting.errors import NotFinite
-from service.answers import Question, read_question, write_answer
+from forecasting.prediction import Asked, WindowForecast
+from service.answers import Question, read_question, refused_or, write_answer
 from service.batching import Batcher
 from service.body import read_body
 from service.models import Models, ServedModel
@@ -58,6 +59,19 @@ class Forecasts:
         found = await self.batcher.submit(model, question.asked, _left(scope))
         try:
             return write_answer(model, question, found, strict=self.strict)
+        except NotFinite:
+            self.on_sick(model)
+            raise
+
+    async def compute(self, model: ServedModel, asked: Sequence[Asked], scope: Scope) -> list[WindowForecast]:
+        """Return the forecasts of windows that came by another protocol.
+
+        Raises:
+            GatecastError: of the first window that has no forecast; then none is answered.
+        """
+        found = await self.batcher.submit(model, asked, _left(scope))
+        try:
+            return [refused_or(one, "", strict=self.strict) for one in found]
         except NotFinite:
             self.on_sick(model)
             raise
