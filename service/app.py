@@ -19,7 +19,6 @@ from service.door import Door
 from service.guard import Guard
 from service.hot import Forecasts
 from service.logs import configure_logs
-from service.logs import configure_logs
 from service.models import Models, ModelSource, RegistrySource, choose_device, load_models
 from service.openapi import publish
 from service.problems import on_bad_parameter, on_gatecast_error, on_http_error
@@ -27,9 +26,6 @@ from service.routes import add_routes
 from service.schemas import Limits
 from service.settings import Settings
 from service.telemetry import Metrics
-
-State = dict[str, float]
-"""What the wire shares with the app: how long a request may take to arrive, and whether the service is `draining`."""
 
 State = dict[str, float]
 """What the wire shares with the app: how long a request may take to arrive, and whether the service is `draining`."""
