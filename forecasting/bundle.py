@@ -15,8 +15,6 @@ Statics, calibration, scorecard, golden windows and card may be absent from the 
 
 from __future__ import annotations
 
-import hashlib
-import re
 from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
@@ -39,12 +37,11 @@ from forecasting.network import Forecaster
 from forecasting.scaled import Scales
 from forecasting.scaling import Scaler
 from forecasting.scores import Scorecard
+from forecasting.sealed import read_sealed, write_sealed
 from forecasting.statics import Statics
 
 FORMAT = 2
-MANIFEST = "manifest.json"
 REQUIRED = frozenset({"spec.json", "weights.safetensors", "scaler.json"})
-PLAIN = re.compile(r"[A-Za-z0-9._-]+")
 T = TypeVar("T")
 
 
@@ -131,20 +128,19 @@ def save_bundle(bundle: Bundle, folder: Path) -> None:
         "golden.json": _json(bundle.golden),
         "card.json": _json(bundle.card),
     }
-    for name, content in files.items():
-        (folder / name).write_bytes(content)
-    (folder / MANIFEST).write_bytes(_json({name: _digest(content) for name, content in files.items()}))
+    write_sealed(files, folder)
 
 
 def load_bundle(folder: Path, device: str = "cpu") -> Bundle:
     """Open a bundle after every file has proved to be the one that was written.
 
     Raises:
-        CorruptBundle: a file is missing, not in the manifest, or has another digest; a weight does not fit, or is no
-            finite number; or the parts are of different models.
+        AlteredBundle: a file has another digest than the manifest says.
+        CorruptBundle: a file is missing, not in the manifest, or neither JSON nor safetensors; a weight does not fit,
+            or is no finite number; or the parts are of different models.
         IncompatibleBundle: the format is another one, or the cell.
     """
-    files = _verified(folder)
+    files = read_sealed(folder, REQUIRED)
     _refuse_other_format(files["spec.json"])
     spec: Spec = _parse(files["spec.json"], Spec, "spec.json")
     bundle = Bundle(
@@ -191,30 +187,6 @@ def _forecaster(architecture: Architecture, weights: bytes) -> Forecaster:
     return forecaster.eval().requires_grad_(False)
 
 
-def _verified(folder: Path) -> dict[str, bytes]:
-    manifest: dict[str, str] = _parse(_read(folder, MANIFEST), dict[str, str], MANIFEST)
-    if lacking := sorted(REQUIRED - set(manifest)):
-        message = f"{MANIFEST} of {folder} does not name {lacking[0]}; the bundle is not whole: register it again"
-        raise CorruptBundle(message)
-    if strange := sorted(name for name in manifest if not PLAIN.fullmatch(name)):
-        message = f"{MANIFEST} of {folder} names {strange[0]!r}, which is no file of a bundle; register it again"
-        raise CorruptBundle(message)
-    files = {name: _read(folder, name) for name in sorted(manifest)}
-    for name, content in files.items():
-        if _digest(content) != manifest[name]:
-            message = f"{name} in {folder} is not the file that was registered (its sha256 differs from the manifest's)"
-            raise CorruptBundle(message)
-    return files
-
-
-def _read(folder: Path, name: str) -> bytes:
-    try:
-        return (folder / name).read_bytes()
-    except OSError as error:
-        message = f"{folder} is no whole bundle: {name} cannot be read ({error.strerror})"
-        raise CorruptBundle(message) from error
-
-
 def _refuse_other_format(content: bytes) -> None:
     found: dict[str, Any] = _parse(content, dict[str, Any], "spec.json")
     if found.get("format") != FORMAT:
@@ -226,7 +198,7 @@ def _refuse_other_format(content: bytes) -> None:
 def _parse(content: bytes, kind: type[T] | Any, name: str) -> T:
     try:
         return msgspec.json.decode(content, type=kind)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         message = f"{name} of the bundle cannot be read: {error}"
         raise CorruptBundle(message) from error
 
@@ -238,7 +210,3 @@ def _optional(files: dict[str, bytes], name: str, kind: Any, unknown: Any = None
 
 def _json(value: Any) -> bytes:
     return msgspec.json.format(msgspec.json.encode(value), indent=1)
-
-
-def _digest(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()

@@ -13,6 +13,7 @@
     │   └── Diverged             the loss stopped being a number
     ├── BundleError              a bundle on disk cannot be opened
     │   ├── CorruptBundle        its files are not the ones that were written
+    │   │   └── AlteredBundle    one of them has another digest than its manifest says
     │   ├── IncompatibleBundle   written by a format this version does not read
     │   └── NotReproduced        it does not give the forecasts that were recorded with it
     └── RegistryError            the model registry
@@ -90,6 +91,10 @@ class BundleError(GatecastError):
 
 class CorruptBundle(BundleError):
     """A file of the bundle is missing, unexpected, not the one that was written, or does not fit the others."""
+
+
+class AlteredBundle(CorruptBundle):
+    """A file of the bundle is not the one that was written: its digest is another one."""
 
 
 class IncompatibleBundle(BundleError):

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import msgspec
 import numpy as np
 
-from forecasting.bundle import FORMAT, Bundle, Provenance, Spec
+from forecasting.bundle import FORMAT, Bundle, Golden, Provenance, Spec
 from forecasting.calendar import Calendar
 from forecasting.columns import Columns
 from forecasting.conformal import Calibration, Outcome, calibrate
-from forecasting.prediction import Window, WindowForecast
+from forecasting.prediction import Window, WindowForecast, predict_z
 from forecasting.scaling import Scale, Scaler
 from forecasting.statics import Category, Number, Statics
 from forecasting.transforms import PLAIN, Transform
@@ -104,6 +105,22 @@ def rich_window(rows: int = 8, seed: int = 0, series: str | None = "north", **st
     drawn = draw.uniform([0, 0, 0, 20, 0], [20, 9, 3, 40, 1], size=(rows + 2, 5)).astype(np.float32)
     drawn[:, [1, 4]] = drawn[:, [1, 4]].round()
     return Window(drawn[:rows], START.value + HOUR * np.arange(rows), series, drawn[rows:, 3:], static)
+
+
+def recorded(bundle: Bundle, *windows: Window) -> Bundle:
+    """Return the bundle with what it says of these windows, which need no static covariates of their own, recorded."""
+    return dataclasses.replace(bundle, golden=tuple(_golden(bundle, one) for one in windows))
+
+
+def _golden(bundle: Bundle, one: Window) -> Golden:
+    ahead = np.empty((bundle.spec.horizon, 0)) if one.ahead is None else one.ahead
+    said = predict_z(bundle, one)
+    rows = {"values": one.values, "ahead": ahead, "point": said.point, "median": said.median, "scale": said.scale}
+    return Golden(
+        series=str(one.series),
+        times=tuple(int(time) for time in one.times),
+        **{part: tuple(tuple(None if np.isnan(c) else float(c) for c in row) for row in rows[part]) for part in rows},
+    )
 
 
 def codes(answer: WindowForecast) -> list[str]:

@@ -11,8 +11,9 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from forecasting.bundle import MANIFEST, load_bundle
+from forecasting.bundle import load_bundle
 from forecasting.errors import BundleError, CorruptBundle
+from forecasting.sealed import MANIFEST
 
 
 def rewritten(folder: Path, name: str, content: bytes) -> None:
