@@ -12,8 +12,9 @@ import time
 import uuid
 from typing import Any
 
+from fastapi import FastAPI
 from starlette.requests import ClientDisconnect
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
 from service.guard import Guard
 from service.headers import HEADERS, headers_for
@@ -30,11 +31,11 @@ log = logging.getLogger(__name__)
 
 
 class Door:
-    """ASGI middleware around everything else."""
+    """An ASGI app in front of another; `app` is the one behind."""
 
-    def __init__(self, app: ASGIApp, guard: Guard, forecasts: Forecasts, metrics: Metrics, *, log_all: bool) -> None:
+    def __init__(self, app: FastAPI, guard: Guard, forecasts: Forecasts, metrics: Metrics, *, log_all: bool) -> None:
         """Stand before `app`."""
-        self._app = app
+        self.app = app
         self._guard = guard
         self._forecasts = forecasts
         self._metrics = metrics
@@ -43,14 +44,14 @@ class Door:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, or pass it on."""
         if scope["type"] != "http":
-            await self._app(scope, receive, send)
+            await self.app(scope, receive, send)
             return
         visit = _Visit(scope, send)
         try:
             self._guard.check(scope)
             name = model_asked(scope)
             if name is None:
-                await self._app(scope, receive, visit.send)
+                await self.app(scope, receive, visit.send)
             else:
                 await visit.answer(await self._forecasts.answer(name, scope, receive))
         except ClientDisconnect:
