@@ -115,7 +115,8 @@ class Wire(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         """Refuse what is too large, however it came; the sum is made only where it can be."""
         if self._head > LONGEST_HEAD:
-            self._large = len(self.url) + sum(len(name) + len(value) for name, value in self.headers) > LONGEST_HEAD
+            lines = sum(len(name) + len(value) + 4 for name, value in self.headers)
+            self._large = len(self.url) + lines > LONGEST_HEAD
             if self._large:
                 raise HeadTooLarge  # the parser gives up
         self._offered = self.parser.should_upgrade() and self.parser.get_method() != b"CONNECT"

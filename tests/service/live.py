@@ -1,0 +1,115 @@
+"""The service on a real socket: in a thread of this process, or in a process of its own."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import uvicorn
+
+from service.app import create_app
+from service.models import PRODUCTION, ServedRef
+from service.settings import Settings
+
+HOST = "127.0.0.1"
+
+
+class OneFolder:
+    """A bundle in a folder, as model `tiny`."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def production(self) -> list[ServedRef]:
+        return [self.version("tiny", PRODUCTION)]
+
+    def version(self, name: str, ref: str) -> ServedRef:
+        return ServedRef(name, "1", ref, "r1")
+
+    def fetch(self, ref: ServedRef, folder: Path) -> Path:
+        assert folder.is_dir()
+        assert ref.name == "tiny"
+        return self.folder
+
+
+@dataclass(frozen=True)
+class Live:
+    """A service that listens."""
+
+    port: int
+    pid: int = 0
+
+    def connect(self, seconds: float = 10.0) -> socket.socket:
+        return socket.create_connection((HOST, self.port), seconds)
+
+    def say(self, raw: bytes, seconds: float = 10.0) -> bytes:
+        """Send bytes, and return all that comes until the other side closes."""
+        with self.connect(seconds) as line:
+            line.sendall(raw)
+            return read_all(line)
+
+
+def read_all(line: socket.socket) -> bytes:
+    found = b""
+    with contextlib.suppress(ConnectionResetError):
+        while piece := line.recv(65_536):
+            found += piece
+    return found
+
+
+def config(settings: Settings, folder: Path, port: int) -> uvicorn.Config:
+    return uvicorn.Config(
+        create_app(settings, OneFolder(folder)),
+        host=HOST,
+        port=port,
+        http="service.wire:Wire",
+        ws="none",
+        lifespan="on",
+        log_config=None,
+        access_log=False,
+        timeout_graceful_shutdown=1,
+    )
+
+
+@contextlib.contextmanager
+def in_a_thread(settings: Settings, folder: Path) -> Iterator[Live]:
+    server = uvicorn.Server(config(settings, folder, 0))
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    try:
+        while not server.started:
+            assert thread.is_alive()
+            time.sleep(0.01)
+        yield Live(server.servers[0].sockets[0].getsockname()[1])
+    finally:
+        server.should_exit = True
+        thread.join()
+
+
+@contextlib.contextmanager
+def in_a_process(folder: Path) -> Iterator[Live]:
+    """Run this file."""
+    command = [sys.executable, "-m", "tests.service.live", str(folder)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[2]) as process:
+        assert process.stdout
+        try:
+            yield Live(int(process.stdout.readline()), process.pid)
+        finally:
+            process.terminate()
+
+
+def main() -> None:
+    with in_a_thread(Settings(device="cpu"), Path(sys.argv[1])) as live:
+        print(live.port, flush=True)  # noqa: T201 - who started this reads it
+        threading.Event().wait()
+
+
+if __name__ == "__main__":
+    main()
