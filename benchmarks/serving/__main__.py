@@ -9,7 +9,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from benchmarks.publishing import Table, publish
-from benchmarks.serving import speed
+from benchmarks.serving import bodies, overload, slow, speed, starting, swap
 from benchmarks.serving.contenders import MLFLOW, MLSERVER, MLSERVER_BATCHED, peers, versions_of
 from benchmarks.serving.load import need_wrk
 from benchmarks.serving.running import stay_on_client_core
@@ -46,8 +46,10 @@ def _asked() -> argparse.Namespace:
     parser.add_argument("parts", nargs="*", metavar="PART", help=f"of {', '.join(PARTS)} (default: all)")
     parser.add_argument("--peers-python", help="interpreter that has mlflow and mlserver; without, no peer is measured")
     parser.add_argument("--only", action="append", choices=list(peers("")), help="one of the peers; may be repeated")
-    parser.add_argument("--rounds", type=int, default=5, help="of the speed (default 5)")
+    parser.add_argument("--rounds", type=int, default=5, help="of the speed, moves of the alias, floods (default 5)")
     parser.add_argument("--seconds", type=int, default=2, help="of each load of a round (default 2)")
+    parser.add_argument("--times", type=int, default=3, help="what overload offers, in capacities (default 3)")
+    parser.add_argument("--connections", type=int, default=1024, help="of the overload (default 1024)")
     parser.add_argument("--draft", action="store_true", help="print the figures and write no file")
     asked = parser.parse_args()
     if unknown := set(asked.parts) - set(PARTS):
@@ -61,7 +63,18 @@ def _speed(folder: Path, asked: argparse.Namespace) -> list[Table]:
     return speed.measure(folder, asked.peers_python, asked.only or USUAL, asked.rounds, asked.seconds)
 
 
-PARTS: dict[str, Callable[[Path, argparse.Namespace], list[Table]]] = {"speed": _speed}
+def _overload(folder: Path, asked: argparse.Namespace) -> list[Table]:
+    return overload.measure(folder, asked.rounds, asked.times, asked.connections)
+
+
+PARTS: dict[str, Callable[[Path, argparse.Namespace], list[Table]]] = {
+    "speed": _speed,
+    "swap": lambda folder, asked: swap.measure(folder, asked.rounds),
+    "overload": _overload,
+    "bodies": lambda folder, _: bodies.measure(folder),
+    "slow": lambda folder, _: slow.measure(folder),
+    "start": lambda folder, _: starting.measure(folder),
+}
 
 
 if __name__ == "__main__":

@@ -22,8 +22,7 @@ FIND = "from importlib.metadata import version as v; print(', '.join(f'{n} {v(n)
 PACKAGES = ("mlflow", "mlserver", "torch", "fastapi", "uvicorn")
 ADVICE = """{python} has no mlflow and mlserver. They are measured in an environment of their own:
     python3.11 -m venv ~/servers
-    ~/servers/bin/python -m pip install --constraint constraints.txt mlflow torch
-    ~/servers/bin/python -m pip install mlserver litserve
+    ~/servers/bin/python -m pip install 'mlflow==3.17.*' torch==2.13.0 'mlserver==1.7.*' 'litserve==0.2.*'
     python -m benchmarks.serving --peers-python ~/servers/bin/python"""
 
 

@@ -6,6 +6,7 @@ A server that is not asked is stopped (SIGSTOP), so that what it does when idle 
 from __future__ import annotations
 
 import os
+import sys
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -16,7 +17,7 @@ import psutil
 
 from benchmarks.resident import forget_peak, held_mib, peak_mib
 from benchmarks.serving.contenders import Contender
-from pipelines.processes import free_port, running, wait_for
+from pipelines.processes import NotStarted, free_port, running, wait_for
 
 SERVER_CORE, CLIENT_CORE = 0, 1
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
@@ -92,7 +93,11 @@ def serving(contender: Contender, folder: Path) -> Iterator[Server]:
     command = ["taskset", "--cpu-list", str(SERVER_CORE), *contender.arguments(folder, port)]
     environ = {**os.environ, "PYTHONPATH": str(ROOT), **contender.environ, **ONE_THREAD}
     with running(command, log, environ) as process:
-        seconds = wait_for(f"http://127.0.0.1:{port}{contender.ready}", process, log)
+        try:
+            seconds = wait_for(f"http://127.0.0.1:{port}{contender.ready}", process, log)
+        except NotStarted:
+            print(log.read_text(encoding="utf-8", errors="replace")[-3000:], file=sys.stderr)
+            raise
         server = Server(contender, port, psutil.Process(process.pid), log, seconds)
         below = server.tree()
         try:

@@ -121,12 +121,8 @@ class Goal(NamedTuple):
         ratios = [self.ratio(one) for one in found]
         middle = statistics.median(ratios)
         holds = middle <= self.bound if self.most else middle >= self.bound
-        return (
-            self.text,
-            f"{'<=' if self.most else '>='} {self.bound}",
-            spread(ratios, "{:.2f}"),
-            "yes" if holds else "NO",
-        )
+        goal = f"{'<=' if self.most else '>='} {self.bound}"
+        return self.text, goal, spread(ratios, "{:.2f}"), "yes" if holds else "NO"
 
 
 def _goals(found: Sequence[Round]) -> Table:
@@ -141,8 +137,8 @@ def _goals(found: Sequence[Round]) -> Table:
         if (peer, count) in found[0].loads
     ]
     note = (
-        "Ratios within a round: median (the middle half; all). F is the p50 of the bare server at c=1 and its processor "
-        "time for a request at c=32. The service runs in one configuration, its defaults, throughout."
+        "Ratios within a round: median (the middle half; all). F is the p50 of the bare server at c=1 and its "
+        "processor time for a request at c=32. The service runs in one configuration, its defaults, throughout."
     )
     return Table("Goals", ("ratio", "goal", "measured", "holds"), [goal.row(found) for goal in goals], note)
 
