@@ -48,7 +48,7 @@ def test_a_json_line_holds_a_traceback_and_what_json_cannot() -> None:
         made.exc_info = sys.exc_info()
     line = json.loads(JsonLines().format(made))
     assert line["principal"] == "x"
-    assert line["exception"].endswith("ZeroDivisionError")
+    assert "ZeroDivisionError" in line["exception"]
 
 
 def test_a_line_for_people_says_when_how_bad_where_and_what() -> None:
