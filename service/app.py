@@ -11,32 +11,35 @@ import torch
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 from fastapi_offline import FastAPIOffline
-from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 
 from forecasting.errors import GatecastError
 from service.batching import Batcher
+from service.cache import Cache
 from service.door import Door
+from service.following import Follower
+from service.gate import choose_device
 from service.guard import Guard
 from service.hot import Forecasts
 from service.logs import configure_logs
-from service.models import Models, ModelSource, RegistrySource, choose_device, load_models
+from service.models import Models
 from service.openapi import publish
 from service.problems import on_bad_parameter, on_gatecast_error, on_http_error
 from service.routes import add_routes
 from service.schemas import Limits
 from service.settings import Settings
+from service.sources import ModelSource, RegistrySource
 from service.telemetry import Metrics
 
 State = dict[str, float]
 """What the wire shares with the app: how long a request may take to arrive, and whether the service is `draining`."""
 
 
-def create_app(settings: Settings | None = None, source: ModelSource | None = None) -> Door:
+def create_app(settings: Settings | None = None, source: ModelSource | None = None, cache: Cache | None = None) -> Door:
     """Return an app, the door with FastAPI behind; it opens its models when it is started.
 
     Without arguments, as `uvicorn --factory service.app:create_app` calls it, the settings come from the environment
-    and the models from the registry.
+    and the models from the registry, and these are kept on disk for the next start.
 
     Raises:
         SettingsError: a variable holds a value that cannot be used.
@@ -50,9 +53,12 @@ def create_app(settings: Settings | None = None, source: ModelSource | None = No
         redoc_url=None,
         version=_version(),
         summary="Forecasts of multivariate time series.",
-        lifespan=_lifespan(settings, source or RegistrySource(settings)),
+        lifespan=_lifespan(settings),
     )
-    app.state.models, app.state.metrics = Models(), Metrics()
+    app.state.metrics = Metrics()
+    if source is None:
+        source, cache = RegistrySource(settings), cache or Cache.of(settings)
+    app.state.follower = Follower(source, settings, app.state.metrics, _publisher(app), cache)
     guard, forecasts = Guard.from_settings(settings), _forecasts(app, settings, limits)
     app.add_exception_handler(GatecastError, on_gatecast_error)
     app.add_exception_handler(HTTPException, on_http_error)
@@ -81,19 +87,25 @@ def _forecasts(app: FastAPI, settings: Settings, limits: Limits) -> Forecasts:
         limits=limits,
         batcher=batcher,
         strict=settings.implausible == "refuse",
-        on_sick=lambda _: None,
+        on_sick=app.state.follower.sick,
     )
 
 
-def _lifespan(settings: Settings, source: ModelSource) -> Callable[[FastAPI], AbstractAsyncContextManager[State]]:
+def _publisher(app: FastAPI) -> Callable[[Models], None]:
+    def publish_models(models: Models) -> None:
+        app.state.models = models
+        app.state.metrics.serving(models)
+
+    return publish_models
+
+
+def _lifespan(settings: Settings) -> Callable[[FastAPI], AbstractAsyncContextManager[State]]:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[State]:
         torch.set_num_threads(1)  # requests run side by side; one of them shall not take every core
-        device = choose_device(settings.device)
-        app.state.models = await run_in_threadpool(load_models, source, settings, device)
-        app.state.metrics.serving(app.state.models)
-        _spare_the_collector()
-        yield {"receive_seconds": settings.receive_seconds}
+        async with app.state.follower.running(choose_device(settings.device)):
+            _spare_the_collector()
+            yield {"receive_seconds": settings.receive_seconds}
 
     return lifespan
 

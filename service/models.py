@@ -1,34 +1,37 @@
-"""The models that are served: where they come from, how they are opened, and which one a name means."""
+"""The models that are served, as values: which versions, in which slots, and which of them a request means."""
 
 from __future__ import annotations
 
 import difflib
-import logging
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
-from pathlib import Path
-from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Protocol
+from typing import NamedTuple
 
-import numpy as np
-import torch
-
-from forecasting.bundle import Bundle, Spec, load_bundle
+from forecasting.bundle import Bundle, Spec
 from forecasting.engines import Engine, engine_for
-from forecasting.errors import GatecastError, SettingsError
-from forecasting.prediction import Window, forecast
-from service.problems import NotReady, UnknownModel, row_for
+from service.problems import NotReady, UnknownModel
 from service.schemas import ModelIdentity
-from service.settings import Settings
-
-if TYPE_CHECKING:
-    from forecasting.registry import ModelVersion, Registry
 
 PRODUCTION = "production"
 
-log = logging.getLogger(__name__)
+
+class Slot(NamedTuple):
+    """A place for one model: a name, and the alias or version number that says which version of it is served there."""
+
+    name: str
+    ref: str = PRODUCTION
+
+    @classmethod
+    def parse(cls, text: str) -> Slot:
+        """Read NAME or NAME@ALIAS-OR-VERSION."""
+        name, _, ref = text.partition("@")
+        return cls(name, ref or PRODUCTION)
+
+    @property
+    def text(self) -> str:
+        """The slot as it is written in settings: `name`, or `name@ref`."""
+        return self.name if self.ref == PRODUCTION else f"{self.name}@{self.ref}"
 
 
 @dataclass(frozen=True)
@@ -40,59 +43,18 @@ class ServedRef:
     alias: str | None
     run_id: str
 
-
-class ModelSource(Protocol):
-    """Where models come from."""
-
-    def production(self) -> list[ServedRef]:
-        """Return every model that has the alias `production`."""
-
-    def version(self, name: str, ref: str) -> ServedRef:
-        """Return the version of a model that an alias or a version number means."""
-
-    def fetch(self, ref: ServedRef, folder: Path) -> Path:
-        """Bring the bundle of a version into the folder and return where it lies."""
-
-
-class RegistrySource:
-    """The model registry; mlflow is imported at the first call, which takes seconds."""
-
-    def __init__(self, settings: Settings) -> None:
-        """Remember where it is."""
-        self._settings = settings
-
-    def production(self) -> list[ServedRef]:
-        """Return every model that has the alias `production`."""
-        return [_ref(version, PRODUCTION) for version in self._registry.production()]
-
-    def version(self, name: str, ref: str) -> ServedRef:
-        """Return the version of a model that an alias or a version number means."""
-        version = self._registry.version(name, ref)
-        return _ref(version, ref if ref in version.aliases else None)
-
-    def fetch(self, ref: ServedRef, folder: Path) -> Path:
-        """Download the bundle of a version."""
-        return self._registry.fetch(self._registry.version(ref.name, ref.version), folder)
-
-    @cached_property
-    def _registry(self) -> Registry:
-        from forecasting.registry import Registry, embedded  # noqa: PLC0415 - see the class
-
-        uri = self._settings.tracking_uri
-        return Registry(uri) if uri else Registry(*embedded(self._settings.home))
-
-
-def _ref(version: ModelVersion, alias: str | None) -> ServedRef:
-    return ServedRef(version.name, version.version, alias, version.run_id)
+    @property
+    def key(self) -> tuple[str, str, str]:
+        """What makes it the version it is, whatever alias it is found by."""
+        return self.name, self.version, self.run_id
 
 
 @dataclass(frozen=True)
 class ServedModel:
-    """An open model and the version it is."""
+    """An open model and the version it is; `replaced` is the contract before, where this version has another one."""
 
     ref: ServedRef
     bundle: Bundle
-
     replaced: Spec | None = None
 
     @cached_property
@@ -116,101 +78,73 @@ class ServedModel:
 
 @dataclass(frozen=True)
 class Models:
-    """Models by name, and by name the reasons why others are not served."""
+    """Models by slot; by the text of a slot why what belongs there is not served; and what else is not as it should be.
 
-    served: Mapping[str, ServedModel] = field(default_factory=dict)
+    `defaults` are the refs meant where a request names none, by model name, where that is not `production`. The models
+    of the alias `shadow_ref` run beside those in production and never answer unless asked for.
+    """
+
+    served: Mapping[Slot, ServedModel] = field(default_factory=dict)
     refused: Mapping[str, str] = field(default_factory=dict)
+    degraded: Mapping[str, str] = field(default_factory=dict)
+    defaults: Mapping[str, str] = field(default_factory=dict)
+    shadow_ref: str | None = None
 
     def find(self, name: str, ref: str | None = None) -> ServedModel:
-        """Return the model of that name.
+        """Return the model of that name, or the one of a loaded alias or version number of it.
 
         Raises:
             NotReady: it could not be loaded, or nothing could.
-            UnknownModel: others are served, and none has that name.
+            UnknownModel: others are served, and none has that name, or no loaded version of it that ref.
         """
-        if name in self.served:
-            model = self.served[name]
-            if ref in {None, model.ref.alias, model.ref.version}:
-                return model
-            message = f"no such version of {name} is loaded; loaded is {model.ref.alias or model.ref.version}"
+        slot = Slot(name, ref or self.defaults.get(name, PRODUCTION))
+        found = self.served.get(slot) or self._by_version(name, ref)
+        if found is not None:
+            return found
+        if not self.served or slot.text in self.refused or (ref is None and self._refuses(name)):
+            raise NotReady(self.reasons(slot.text if slot.text in self.refused else name))
+        if loaded := [f"{one.ref} (version {model.ref.version})" for one, model in self._of(name)]:
+            message = f"that is no version or alias of the model that is loaded; loaded are {', '.join(loaded)}"
             raise UnknownModel(message)
-        if name in self.refused or not self.served:
-            raise NotReady(self.reasons(name))
-        near = difflib.get_close_matches(name[:128], self.served, n=1, cutoff=0.0)
+        near = difflib.get_close_matches(name[:128], [one.name for one in self.served], n=1, cutoff=0.0)
         message = f"the nearest name that is served is {near[0]!r}; GET /v1/models lists them"
         raise UnknownModel(message)
 
-    def reasons(self, name: str | None = None) -> str:
-        """Say why the model of that name is not served, or why none is."""
-        if name is not None and name in self.refused:
-            return self.refused[name]
-        said = "; ".join(f"{one}: {reason}" for one, reason in sorted(self.refused.items()))
-        return said or "no registered model has the alias production"
+    def shadow(self, name: str) -> ServedModel | None:
+        """Return the model that runs in the shadow of the one of that name."""
+        return None if self.shadow_ref is None else self.served.get(Slot(name, self.shadow_ref))
 
+    def reasons(self, about: str | None = None) -> str:
+        """Say why a slot, or a model of any slot, is not served, or why none is."""
+        about_it = {text: why for text, why in self.refused.items() if about in {text, Slot.parse(text).name}}
+        if len(about_it) == 1:
+            return next(iter(about_it.values()))
+        said = about_it or {**self.refused, **self.degraded}
+        listed = "; ".join(f"{text}: {reason}" for text, reason in sorted(said.items()))
+        return listed or "no registered model has the alias production"
 
-def choose_device(wanted: str) -> str:
-    """Return the torch device of a setting: for `auto` the GPU where there is one.
+    def with_model(self, slot: Slot, model: ServedModel) -> Models:
+        """Return them with a model in a slot, and nothing refused there."""
+        refused = {text: reason for text, reason in self.refused.items() if text != slot.text}
+        return replace(self, served={**self.served, slot: model}, refused=refused)
 
-    Raises:
-        SettingsError: the device is not there.
-    """
-    if wanted == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    kind, _, number = wanted.partition(":")
-    counts = {"cpu": 1, "cuda": torch.cuda.device_count(), "mps": int(torch.backends.mps.is_available())}
-    if int(number or 0) >= counts[kind]:
-        message = f"GATECAST_DEVICE is {wanted}; this machine has {counts[kind]} of {kind}: use auto or cpu"
-        raise SettingsError(message)
-    return wanted
+    def without(self, slot: Slot) -> Models:
+        """Return them without a slot."""
+        served = {one: model for one, model in self.served.items() if one != slot}
+        refused = {text: reason for text, reason in self.refused.items() if text != slot.text}
+        return replace(self, served=served, refused=refused)
 
+    def refusing(self, slot: Slot, reason: str | None) -> Models:
+        """Return them with what belongs into a slot refused for a reason, or no longer refused."""
+        refused = {text: why for text, why in self.refused.items() if text != slot.text}
+        return replace(self, refused=refused if reason is None else {**refused, slot.text: reason})
 
-def load_models(source: ModelSource, settings: Settings, device: str) -> Models:
-    """Open every model that is to be served; one that fails leaves its reason and does not stop the others."""
-    served: dict[str, ServedModel] = {}
-    refused: dict[str, str] = {}
-    for ref in _find(source, settings, refused):
-        with _noting(refused, ref.name):
-            served[ref.name] = _open(source, ref, device)
-    return Models(served, refused)
+    def _by_version(self, name: str, ref: str | None) -> ServedModel | None:
+        fitting = (model for _, model in self._of(name) if ref in {model.ref.version, model.ref.alias})
+        return None if ref is None else next(fitting, None)
 
+    def _of(self, name: str) -> Iterator[tuple[Slot, ServedModel]]:
+        return ((slot, model) for slot, model in self.served.items() if slot.name == name)
 
-def _find(source: ModelSource, settings: Settings, refused: dict[str, str]) -> list[ServedRef]:
-    found: list[ServedRef] = []
-    if not settings.models:
-        with _noting(refused, "registry"):
-            found = source.production()
-    for named in settings.models:
-        name, _, ref = named.partition("@")
-        with _noting(refused, name):
-            found.append(source.version(name, ref or PRODUCTION))
-    return found
-
-
-@contextmanager
-def _noting(refused: dict[str, str], name: str) -> Iterator[None]:
-    """Log why something could not be loaded, and note of it what may be said to anyone."""
-    try:
-        yield
-    except GatecastError as error:
-        log.error("%s cannot be served: %s", name, error)  # noqa: TRY400 - its text is meant for people
-        refused[name] = row_for(error).title
-    except Exception:
-        log.exception("%s cannot be served", name)
-        refused[name] = "it could not be opened; the log of the service has the details"
-
-
-def _open(source: ModelSource, ref: ServedRef, device: str) -> ServedModel:
-    with TemporaryDirectory(prefix="gatecast-") as folder:
-        bundle = load_bundle(source.fetch(ref, Path(folder)), device)
-    _warm(bundle)
-    log.info("serving %s version %s on %s", ref.name, ref.version, device)
-    return ServedModel(ref, bundle)
-
-
-def _warm(bundle: Bundle) -> None:
-    """Forecast once, from a window of means: the first real request shall not pay for what is set up lazily."""
-    spec, rows = bundle.spec, bundle.spec.lookback
-    means = np.zeros((rows + spec.horizon, len(spec.columns.row)), dtype=np.float32)
-    values = bundle.scaler.units(None).from_z(means)
-    ahead = values[rows:, spec.columns.seen :] if spec.columns.known else None
-    forecast(bundle, Window(values[:rows], np.arange(rows, dtype=np.int64) * spec.calendar.step, ahead=ahead))
+    def _refuses(self, name: str) -> bool:
+        return any(Slot.parse(text).name == name for text in self.refused)

@@ -74,6 +74,10 @@ class Overloaded(errors.GatecastError):
     """The request cannot be answered in time: too many are waiting, or it has waited too long."""
 
 
+class SchemaChanged(errors.GatecastError):
+    """A version has another contract than the one it would replace."""
+
+
 class OutOfMemory(errors.GatecastError):
     """The device has no memory left for the request, even in halves."""
 
@@ -111,8 +115,10 @@ TABLE: dict[type[Exception], Row] = {
     errors.NoSuchModel: Row(503, "not-in-registry", "The registry has no such model, version or alias", told=False),
     errors.BundleError: Row(503, "bundle", "The model bundle cannot be opened", told=False),
     errors.CorruptBundle: Row(503, "corrupt-bundle", "The model bundle is not whole", told=False),
+    errors.AlteredBundle: Row(503, "digest", "The model bundle is not the one that was registered", told=False),
     errors.IncompatibleBundle: Row(503, "incompatible-bundle", "The model bundle has another format", told=False),
     errors.NotReproduced: Row(503, "not-reproduced", "The model does not give its recorded forecasts", told=False),
+    SchemaChanged: Row(503, "schema-changed", "The model has another contract than the one it replaces", told=False),
     errors.NotFinite: Row(500, "non-finite-output", "The model's answer is not finite and is withheld", told=False),
     errors.DataError: Row(500, "data", "Data on the server cannot be used", told=False),
     errors.ProjectError: Row(500, "project", "A project file on the server cannot be used", told=False),

@@ -14,6 +14,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from forecasting.statics import Category, Number
+from service.admin import add_admin, state_of
 from service.hot import TEMPLATE, Forecasts
 from service.models import Models, ServedModel
 from service.openapi import answered, problems, request_body
@@ -56,6 +57,7 @@ def add_routes(app: FastAPI, limits: Limits, forecasts: Forecasts) -> None:
     _read(app, "/livez", live, dict[str, bool])
     _read(app, "/readyz", ready, Ready, 503)
     text: dict[int | str, dict[str, Any]] = {200: {"content": {"text/plain": {"schema": {"type": "string"}}}}}
+    add_admin(app)
     add("/metrics", metrics, tags=["operation"], responses=text | problems(500), response_class=Response)
 
 
@@ -83,7 +85,7 @@ async def list_models(
     cursor: Annotated[str | None, Query(max_length=1024, description="`next` of the page before.")] = None,
 ) -> Response:
     """List the models that are served, by name."""
-    served = _models(request).served
+    served = {slot.text: model for slot, model in _models(request).served.items()}
     names = sorted(served)
     start = bisect_right(names, _after(cursor)) if cursor else 0
     page = names[start : start + limit]
@@ -110,8 +112,7 @@ async def ready(request: Request) -> Response:
     models = _models(request)
     if not models.served:
         raise NotReady(models.reasons())
-    identities = [model.identity for _, model in sorted(models.served.items())]
-    return _json(msgspec.json.encode(Ready(models=identities, refused=dict(models.refused))))
+    return _json(msgspec.json.encode(state_of(models)))
 
 
 async def metrics(request: Request) -> Response:

@@ -193,7 +193,12 @@ class ModelDescription(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Ready(msgspec.Struct, frozen=True, kw_only=True):
-    """Models that are served, and the reasons why others are not."""
+    """Models that are served, and the reasons why others are not, by name, or by NAME@ALIAS-OR-VERSION.
+
+    `degraded` says what keeps nothing from being served and is not as it should be: `registry`, `cache`, or a model
+    that the registry has no longer.
+    """
 
     models: list[ModelIdentity]
     refused: dict[str, str]
+    degraded: dict[str, str]

@@ -43,6 +43,16 @@ class Metrics:
         self._dropped = Counter(
             "gatecast_dropped", "Requests that were queued and not computed.", ["reason"], registry=self.registry
         )
+        self.swaps = Counter(
+            "gatecast_model_swaps", "Models that took the place of another.", ["model"], registry=self.registry
+        )
+        self.reload_failures = Counter(
+            "gatecast_model_reload_failures", "Versions that were not let in.", ["reason"], registry=self.registry
+        )
+        self.load_seconds = Histogram(
+            "gatecast_model_load_seconds", "Time to fetch, check and open a model.", registry=self.registry
+        )
+        self.registry_up = Gauge("gatecast_registry_up", "Whether the registry answers.", registry=self.registry)
         self.waiting = Gauge("gatecast_waiting_windows", "Windows that wait to be computed.", registry=self.registry)
         self._seen = cache(self._labelled)
 

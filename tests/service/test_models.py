@@ -8,7 +8,8 @@ from starlette.testclient import TestClient
 from forecasting.bundle import Bundle
 from forecasting.errors import RegistryUnavailable, SettingsError
 from service.app import create_app
-from service.models import ServedRef, choose_device
+from service.gate import choose_device
+from service.models import ServedRef
 from service.settings import Settings
 from tests.bundles import make_rich_bundle
 
@@ -26,7 +27,7 @@ def test_a_model_that_is_broken_does_not_stop_the_others(
         refused = client.post("/v1/models/broken/forecast", json=good)
         assert refused.status_code == 503
         assert refused.headers["retry-after"] == "5"
-        assert client.get("/readyz").json()["refused"] == {"broken": "The model bundle is not whole"}
+        assert client.get("/readyz").json()["refused"] == {"broken": "The model bundle is not the one that was registered"}
 
 
 def test_a_model_that_answers_nothing_finite_is_not_served(
@@ -60,7 +61,7 @@ def test_only_the_models_of_the_setting_are_served(serve: Callable[..., TestClie
     with serve(settings, one=tiny_bundle, two=tiny_bundle, three=tiny_bundle, other=tiny_bundle) as client:
         ready = client.get("/readyz").json()
     assert [model["name"] for model in ready["models"]] == ["one", "two"]
-    assert list(ready["refused"]) == ["three", "four"]
+    assert list(ready["refused"]) == ["three@9", "four"]
 
 
 class DeadRegistry:
