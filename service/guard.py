@@ -25,9 +25,11 @@ TABLE: tuple[tuple[str, str], ...] = (
 )
 """Paths and the scope their callers need; the first row that fits the whole path counts."""
 
+ADMIN = "/v1/admin"
 ANONYMOUS = "anonymous"
 LOCAL = frozenset({"127.0.0.1", "::1", "testserver"})  # the last is what a client in the same process says
 
+_ORIGIN = re.compile(r"https?://(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9.-]+)(?::\d+)?")
 _ROW = re.compile("|".join(f"({paths})" for paths, _ in TABLE), re.DOTALL)
 
 log = logging.getLogger(__name__)
@@ -75,11 +77,13 @@ class Guard:
             NoKey: it needs a key and has none that is known.
             NotAllowed: its key does not have the scope that the path needs.
         """
-        principal = ANONYMOUS
+        principal, path = ANONYMOUS, _path(scope)
         if self._ring is not None and (self.asks or not _came_in_locally(scope)):
-            needed = scope_for(_path(scope))
+            needed = scope_for(path)
             if needed != ANYONE:
                 principal = self._principal(self._ring, scope, needed)
+        elif path.startswith(ADMIN):
+            _refuse_strange_pages(scope)
         scope.setdefault("state", {})["principal"] = principal
 
     def _principal(self, ring: KeyRing, scope: Scope, needed: str) -> str:
@@ -96,6 +100,20 @@ class Guard:
 def _came_in_locally(scope: Scope) -> bool:
     host = (scope.get("server") or ("",))[0]
     return host in LOCAL or is_loopback(host)
+
+
+def _refuse_strange_pages(scope: Scope) -> None:
+    """Refuse what a page of another site sends through the browser of somebody who may do everything without a key.
+
+    A browser says with everything that changes something where the page is from; other clients say nothing.
+    """
+    for name, value in scope["headers"]:
+        if name == b"origin":
+            found = _ORIGIN.fullmatch(value.decode("latin-1"))
+            host = found[1].strip("[]") if found else ""
+            if not is_loopback(host) and host != (scope.get("server") or ("",))[0]:
+                message = "a page of another site may not do this; ask without a browser, or with a key"
+                raise NotAllowed(message)
 
 
 def _path(scope: Scope) -> str:

@@ -147,6 +147,24 @@ def test_auto_asks_where_others_can_reach_the_service(tmp_path: Path) -> None:
             unsaid.check(asking("/v1/models", server=open_to_others))
 
 
+@pytest.mark.parametrize("settings", [Settings(host="127.0.0.1"), Settings(), Settings(auth="off")])
+def test_without_keys_a_page_of_another_site_may_not_use_the_browser_of_an_admin(settings: Settings) -> None:
+    guard = Guard.from_settings(settings)
+    for origin in (
+        b"https://example.org",
+        b"http://example.org:8000",
+        b"null",
+        b"",
+        b"http://[",
+        b"http://127.0.0.1.x",
+    ):
+        with pytest.raises(NotAllowed, match="a page of another site"):
+            guard.check({**asking("/v1/admin/x", server="127.0.0.1"), "headers": [(b"origin", origin)]})
+    for origin in (b"http://127.0.0.1:8000", b"http://localhost:8000", b"http://[::1]:8000"):
+        guard.check({**asking("/v1/admin/x", server="127.0.0.1"), "headers": [(b"origin", origin)]})
+    guard.check({**asking("/v1/models", server="127.0.0.1"), "headers": [(b"origin", b"https://example.org")]})
+
+
 def test_a_service_that_would_let_nobody_in_does_not_start(tmp_path: Path) -> None:
     for settings in (Settings(home=tmp_path, host=EVERYWHERE), Settings(home=tmp_path, auth="on")):
         with pytest.raises(SettingsError, match="gatecast keys add NAME"):
