@@ -250,21 +250,27 @@ def _in_data_units(
     calibration = bundle.calibration
     ends = [place for level in levels for place in calibration.central[level]] if calibration else []
     count, horizon, targets = said.point.shape
+    units = together([bundle.scaler.units(window.series) for window in windows], axes=2).first(targets)
     z = np.empty((count, 2 + len(ends), horizon, targets), dtype=np.float32)
-    smear = np.zeros(z.shape[1:], dtype=np.float32)
     z[:, 0], z[:, 1] = said.point, said.median
     with np.errstate(over="ignore", invalid="ignore"):  # found by _usable
         if calibration:
             z[:, 2:] = said.median[:, None] + calibration.factors[ends] * said.scale[:, None]
-            smear[0] = calibration.shift
-        units = together([bundle.scaler.units(window.series) for window in windows], axes=2).first(targets)
-        answer = units.from_z(z, smear)
+        answer = units.from_z(z, _smear(calibration, z) if calibration and not units.plain else 0.0)
     np.minimum(answer[:, 2::2], answer[:, 1:2], out=answer[:, 2::2])
     np.maximum(answer[:, 3::2], answer[:, 1:2], out=answer[:, 3::2])
-    return answer, _usable(z, answer)  # both: bounds would make infinity look like an answer
+    return answer, _usable(z, answer)
+
+
+def _smear(calibration: Calibration, z: np.ndarray) -> Float[np.ndarray, "parts steps targets"]:
+    """Return what is added before a logarithm is undone: to the point alone, which is a mean."""
+    smear = np.zeros(z.shape[1:], dtype=np.float32)
+    smear[0] = calibration.shift
+    return smear
 
 
 def _usable(z: Float[np.ndarray, "windows ..."], answer: Float[np.ndarray, "windows ..."]) -> list[bool]:
+    """Tell which windows have finite numbers only, in both units: bounds would make infinity look like an answer."""
     if np.isfinite(z).all() and np.isfinite(answer).all():
         return [True] * len(z)
     return [bool(np.isfinite(one).all() and np.isfinite(other).all()) for one, other in zip(z, answer, strict=True)]

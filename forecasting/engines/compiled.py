@@ -50,7 +50,7 @@ class CompiledEngine:
         self._cells = open_cells(forecaster)
         self._road = Road(a, weights)
         self._members = [Member(a, _under(f"members.{place}.", weights)) for place in range(a.members)]
-        self._share, self._spread, self._noise = (weights[name] for name in ("share", "spread", "noise"))
+        self._spread, self._noise = weights["spread"] / np.float32(a.members), weights["noise"]
 
     def forecast_last(self, inputs: Inputs) -> ZForecast:
         """Return point, median and scale by window, step and target."""
@@ -61,41 +61,46 @@ class CompiledEngine:
         }
         hidden = self._cells.run(None, rows)
         said = [one.corrections(last[0], ahead) for one, last in zip(self._members, hidden, strict=True)]
-        return self._together(views, self._road.added(views, calendar[-1], ahead), said)
+        return self._together(self._road.said(views, calendar[-1], ahead), said)
 
-    def _together(self, views: Views, added: np.ndarray, said: list[np.ndarray]) -> ZForecast:
+    def _together(self, base: Float[np.ndarray, "window two horizon target"], said: list[np.ndarray]) -> ZForecast:
         """Add the mean of the members to anchor and road; the correction of the scale stays within its limits."""
         for one in said:
-            np.clip(one[:, -1], -LARGEST_STRETCH, LARGEST_STRETCH, out=one[:, -1])
-        mean = (said[0] if len(said) == 1 else sum(said) / np.float32(len(said))) * self._spread
-        anchor = views.level[-1][:, None, None, : added.shape[-1]]
-        mean[:, :-1] += anchor + self._share * added[:, None]
-        return ZForecast(mean[:, 0], mean[:, 1], np.exp(mean[:, -1] + self._noise))
+            stretch = one[:, -1]
+            np.minimum(np.maximum(stretch, -LARGEST_STRETCH, out=stretch), LARGEST_STRETCH, out=stretch)
+        mean = (said[0] if len(said) == 1 else sum(said)) * self._spread
+        base += mean[:, :-1]
+        return ZForecast(base[:, 0], base[:, 1], np.exp(mean[:, -1] + self._noise))
 
 
 class Road:
-    """The linear road at the last row."""
+    """Anchor and linear road at the last row, as point and median take them."""
 
     def __init__(self, a: Architecture, weights: Weights) -> None:
-        """Lay the weights out as matrices, a column an output."""
-        self._shape = (a.horizon, a.targets)
+        """Lay the weights out as matrices, a column an output; each output takes its share of the road."""
         self._lags = a.lags
-        self._changes = np.ascontiguousarray(weights["linear.changes"].transpose(2, 1, 0).reshape(a.lags * a.seen, -1))
-        self._across = np.concatenate([weights[f"linear.{name}"] for name in ("level", "calendar", "now")], axis=1).T
-        self._ahead, self._bias = weights["linear.ahead"], weights["linear.bias"]
+        self._share = weights["share"]
+        share = self._share.reshape(-1)[:, None]
+        across = np.concatenate([weights[f"linear.{name}"] for name in ("level", "calendar", "now")], axis=1)
+        self._across = np.ascontiguousarray((np.tile(across, (2, 1)) * share).T)
+        changes = weights["linear.changes"].transpose(0, 2, 1).reshape(a.horizon * a.targets, -1)
+        self._changes = np.ascontiguousarray((np.tile(changes, (2, 1)) * share).T)
+        self._ahead, self._bias = weights["linear.ahead"], np.tile(weights["linear.bias"], 2) * share[:, 0]
 
-    def added(
+    def said(
         self, views: Views, calendar: Float[np.ndarray, "window feature"], known: Known
-    ) -> Float[np.ndarray, "window horizon target"]:
-        """Return what the road adds to the last value."""
+    ) -> Float[np.ndarray, "window two horizon target"]:
+        """Return the last value with what the road adds to it."""
         rows, windows = views.level.shape[:2]
+        level = views.level[-1]
         recent = views.changes[-self._lags :].transpose(1, 0, 2).reshape(windows, -1)
-        now = np.concatenate([views.level[-1], calendar, known.values[rows - 1]], axis=1)
+        now = np.concatenate([level, calendar, known.values[rows - 1]], axis=1)
         along = recent @ self._changes[-recent.shape[1] :]  # changes before the first row are 0
-        added: np.ndarray = (along + now @ self._across + self._bias).reshape(windows, *self._shape)
+        said: np.ndarray = (along + now @ self._across + self._bias).reshape(windows, *self._share.shape)
         if known.values.shape[2]:
-            added += np.einsum("hbk,hck->bhc", known.values[rows:], self._ahead)
-        return added
+            said += self._share * np.einsum("hbk,hck->bhc", known.values[rows:], self._ahead)[:, None]
+        said += level[:, None, None, : self._share.shape[-1]]
+        return said
 
 
 class Member:
