@@ -47,11 +47,11 @@ class Contender:
         return [places.get(part, part) for part in (*self.command, *self.options)]
 
 
-def ours(home: Path, **environ: str) -> Contender:
+def ours(home: Path) -> Contender:
     """Return the service, with the store in `home`."""
     command = (sys.executable, "-m", "pipelines", "serve", "--port", "{port}")
-    settings = Settings(home=home).environment()
-    return Contender(OURS, command, "/readyz", f"/v1/models/{NAME}/forecast", body(), environ={**settings, **environ})
+    environ = Settings(home=home).environment()
+    return Contender(OURS, command, "/readyz", f"/v1/models/{NAME}/forecast", body(), environ=environ)
 
 
 def floor(size: int) -> Contender:

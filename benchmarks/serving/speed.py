@@ -103,6 +103,7 @@ def _in_process(found: Sequence[Round]) -> Table:
         for engine in each[0].many
     ]
     rows.append(("parse the body", spread([one.parse for one in each], "{:.0f}")))
+    rows.append(("queue of batches, for a lone window", spread([one.queued for one in each], "{:.0f}")))
     return Table(
         "In process", ("part", "processor time, microseconds"), rows, "On the core of the servers, one thread."
     )
@@ -128,6 +129,9 @@ class Goal(NamedTuple):
 def _goals(found: Sequence[Round]) -> Table:
     goals = [
         Goal("c=1: p50 / (F + K)", _alone_over_floor, 1.25, most=True),
+        Goal(
+            "c=1: queue of batches / p50", lambda one: one.inside.queued / one.loads[OURS, ALONE].p50, 0.05, most=True
+        ),
         Goal("c=32: rate x (F + parse + K per window)", _share_of_floor, 0.8),
     ]
     bounds = [(MLFLOW, ALONE, 5.5), (MLSERVER, ALONE, 4.0), (MLFLOW, MANY, 12.0), (MLSERVER_BATCHED, MANY, 4.5)]

@@ -11,8 +11,6 @@ from benchmarks.serving.ours import make_home
 from benchmarks.serving.running import serving
 
 AGAIN = 3
-NOWHERE = "http://127.0.0.1:9"
-"""An address where no registry listens."""
 
 
 def measure(folder: Path) -> list[Table]:
@@ -21,19 +19,14 @@ def measure(folder: Path) -> list[Table]:
     make_home(home)
     first = _started(home, folder / "first")
     again = [_started(home, folder / f"again-{number}") for number in range(AGAIN)]
-    alone = [
-        _started(home, folder / f"alone-{number}", GATECAST_TRACKING_URI=NOWHERE, GATECAST_MODELS="benchmark")
-        for number in range(AGAIN)
-    ]
     rows = [
         ("the first of a home", f"{first:.1f}"),
         (f"later ones, median of {AGAIN}", f"{statistics.median(again):.1f}"),
-        (f"later ones, no registry, median of {AGAIN}", f"{statistics.median(alone):.1f}"),
     ]
     note = "Seconds until /readyz says 200, on one core; imports are most of it."
     return [Table("Start", ("start", "ready after, s"), rows, note)]
 
 
-def _started(home: Path, folder: Path, **environ: str) -> float:
-    with serving(ours(home, **environ), folder) as server:
+def _started(home: Path, folder: Path) -> float:
+    with serving(ours(home), folder) as server:
         return server.started

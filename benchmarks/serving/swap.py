@@ -127,7 +127,7 @@ def _move(mover: subprocess.Popen[str], version: str) -> float:
 def _judged(answers: Sequence[Answer], moved: float, version: str, known: Known) -> Swap:
     good = [one for one in answers if one.status == 200]
     judged = [(one, *known.judge(one)) for one in good]
-    of_new = [one.came for one, named, _ in judged if named == version]
+    of_new = [one.came for one, named, _ in judged if named == version and one.came > moved - 1]
     new = min(of_new, default=None)
     end = (moved + LONGEST_SECONDS) if new is None else new + AFTER_SECONDS
     back = sum(1 for one, named, _ in judged if new is not None and one.sent > new and named != version)
