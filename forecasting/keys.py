@@ -90,7 +90,7 @@ def read_keys(path: Path) -> tuple[Key, ...]:
     """
     try:
         keys = msgspec.json.decode(path.read_bytes(), type=tuple[Key, ...])
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return ()
     except (OSError, msgspec.DecodeError, UnicodeDecodeError) as error:
         cause = error.strerror if isinstance(error, OSError) else error

@@ -14,6 +14,7 @@ import psutil
 import torch
 
 from forecasting.errors import GatecastError
+from forecasting.keys import read_keys
 from forecasting.project import load_project
 from forecasting.reading import read_panel
 from pipelines.settings import Settings
@@ -41,6 +42,7 @@ def examine(project: Path, settings: Settings, port: int) -> list[Check]:
         _try("registry", lambda: _registry(settings)),
         _try("project", lambda: load_project(project).name),
         _try("data", lambda: _data(project)),
+        _try("keys", lambda: _keys(settings)),
         _port(port),
     ]
 
@@ -72,6 +74,11 @@ def _registry(settings: Settings) -> str:
 def _data(project: Path) -> str:
     panel, report = read_panel(load_project(project))
     return f"{report.rows:,} rows, {len(panel)} series, {len(report.findings)} findings, none refuses"
+
+
+def _keys(settings: Settings) -> str:
+    keys = read_keys(settings.keys_path)
+    return f"{len(keys)} API keys in {settings.keys_path}; GATECAST_AUTH is {settings.auth}"
 
 
 def _port(port: int) -> Check:

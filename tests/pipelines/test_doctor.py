@@ -36,6 +36,12 @@ def test_a_broken_project_a_taken_port_and_a_dead_store_are_all_told(tmp_path: P
     assert "did you mean name?" in said.out
 
 
+def test_keys_that_cannot_be_read_are_told(tmp_path: Path) -> None:
+    (tmp_path / "keys.json").write_text("[")
+    said = gatecast(tmp_path, "doctor", tmp_path / "gatecast.toml", "--port", free_port(), "--json")
+    assert verdicts(said)["keys"] is False
+
+
 def test_bad_data_are_told_beside_a_good_project(tmp_path: Path) -> None:
     write(tmp_path, clean(20))
     said = gatecast(tmp_path / "home", "doctor", write_project(tmp_path), "--port", free_port(), "--json")
