@@ -79,15 +79,8 @@ def _contract(spec: Spec) -> str:
     return f"a row has [{', '.join(spec.columns.row)}], freq {spec.calendar.freq!r}, horizon {spec.horizon}"
 
 
-def write_answer(
-    model: ServedModel, question: Question, answers: Sequence[WindowForecast | GatecastError], *, strict: bool = False
-) -> bytes:
-    """Return the JSON of the answer; with `strict`, values far outside the training range are an error.
-
-    Raises:
-        WindowRejected, NotFinite: of the first window that has no forecast; then none is answered.
-    """
-    found = [refused_or(one, pointer, strict=strict) for one, pointer in zip(answers, question.pointers, strict=True)]
+def write_answer(model: ServedModel, question: Question, found: Sequence[WindowForecast]) -> bytes:
+    """Return the JSON of the answer."""
     spec = model.bundle.spec
     written = [_window_answer(spec.targets, one) for one in found]
     if question.several:

@@ -28,6 +28,7 @@ from service.problems import on_bad_parameter, on_gatecast_error, on_http_error
 from service.routes import add_routes
 from service.schemas import Limits
 from service.settings import Settings
+from service.shadow import Shadow
 from service.sources import ModelSource, RegistrySource
 from service.telemetry import Metrics
 
@@ -86,6 +87,7 @@ def _forecasts(app: FastAPI, settings: Settings, limits: Limits) -> Forecasts:
         models=lambda: app.state.models,
         limits=limits,
         batcher=batcher,
+        shadow=Shadow(lambda: app.state.models, app.state.metrics),
         strict=settings.implausible == "refuse",
         on_sick=app.state.follower.sick,
     )
@@ -106,6 +108,7 @@ def _lifespan(settings: Settings) -> Callable[[FastAPI], AbstractAsyncContextMan
         async with app.state.follower.running(choose_device(settings.device)):
             _spare_the_collector()
             yield {"receive_seconds": settings.receive_seconds}
+        app.state.forecasts.close()
 
     return lifespan
 

@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
+from starlette.requests import ClientDisconnect
 
 from forecasting.errors import GatecastError
 from forecasting.prediction import Asked, WindowForecast, forecast_many
@@ -54,8 +55,8 @@ class Batcher:
         self._settings = settings
         self._metrics = metrics
         self._threads = ThreadPoolExecutor(1, thread_name_prefix="forecast", initializer=_one_core)
-        self._quick = Lane(metrics, None)
-        self._long = Lane(metrics, self._threads)
+        self.quick = Lane(metrics, None)
+        self.long = Lane(metrics, self._threads)
 
     def submit(self, model: ServedModel, asked: Sequence[Asked], left: Callable[[], bool]) -> asyncio.Future[Any]:
         """Queue the windows of a request; `left` tells whether its client is gone.
@@ -64,9 +65,9 @@ class Batcher:
             Overloaded: too many windows wait, or they would wait longer than the deadline.
         """
         rows = sum(len(one.window.values) for one in asked)
-        lane = self._quick if model.on_cpu and rows <= QUICK_ROWS else self._long
+        lane = self.quick if model.on_cpu and rows <= QUICK_ROWS else self.long
         loop, seconds = asyncio.get_running_loop(), self._settings.deadline_seconds
-        if self.waiting + len(asked) > self._settings.max_queue or lane.seconds > seconds:
+        if self.waiting and (self.waiting + len(asked) > self._settings.max_queue or lane.seconds > seconds):
             message = f"{self.waiting} windows wait for an answer; at most {self._settings.max_queue} may: come again"
             raise Overloaded(message)
         job = Job(model, asked, loop.time() + seconds, left, loop.create_future())
@@ -76,7 +77,7 @@ class Batcher:
     @property
     def waiting(self) -> int:
         """Windows that wait."""
-        return self._quick.waiting + self._long.waiting
+        return self.quick.waiting + self.long.waiting
 
     def close(self) -> None:
         """Let go of the thread; what it computes is finished."""
@@ -149,7 +150,8 @@ class Lane:
                 break
             self.waiting -= len(self.jobs.popleft().asked)
             if job.done.cancelled() or job.left():
-                job.done.cancel()
+                if not job.done.cancelled():
+                    job.done.set_exception(ClientDisconnect())
                 self.metrics.dropped("client left")
             elif now > job.deadline:
                 job.done.set_exception(Overloaded("the deadline passed before an answer could be computed; come again"))

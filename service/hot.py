@@ -5,8 +5,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from itertools import repeat
 from urllib.parse import parse_qs
 
 from starlette.concurrency import run_in_threadpool
@@ -20,6 +21,7 @@ from service.batching import Batcher
 from service.body import read_body
 from service.models import Models, ServedModel
 from service.schemas import Limits
+from service.shadow import Shadow
 
 PREFIX, SUFFIX = "/v1/models/", "/forecast"
 TEMPLATE = PREFIX + "{name}" + SUFFIX
@@ -44,6 +46,7 @@ class Forecasts:
     models: Callable[[], Models]
     limits: Limits
     batcher: Batcher
+    shadow: Shadow
     strict: bool
     on_sick: Callable[[ServedModel], None]
 
@@ -56,25 +59,29 @@ class Forecasts:
         model = self.models().find(name, _ref(scope))
         body = await read_body(Request(scope, receive), self.limits.max_body_bytes)
         question = await self._read(model, body)
-        found = await self.batcher.submit(model, question.asked, _left(scope))
-        try:
-            return write_answer(model, question, found, strict=self.strict)
-        except NotFinite:
-            self.on_sick(model)
-            raise
+        return write_answer(model, question, await self.compute(model, question.asked, scope, question.pointers))
 
-    async def compute(self, model: ServedModel, asked: Sequence[Asked], scope: Scope) -> list[WindowForecast]:
-        """Return the forecasts of windows that came by another protocol.
+    async def compute(
+        self, model: ServedModel, asked: Sequence[Asked], scope: Scope, pointers: Iterable[str] = repeat("")
+    ) -> list[WindowForecast]:
+        """Return the forecasts of windows; `pointers` say where each of them stands in the request.
 
         Raises:
             GatecastError: of the first window that has no forecast; then none is answered.
         """
         found = await self.batcher.submit(model, asked, _left(scope))
         try:
-            return [refused_or(one, "", strict=self.strict) for one in found]
+            answers = [refused_or(one, at, strict=self.strict) for one, at in zip(found, pointers, strict=False)]
         except NotFinite:
             self.on_sick(model)
             raise
+        self.shadow.beside(model, asked, answers)
+        return answers
+
+    def close(self) -> None:
+        """Let go of the threads."""
+        self.batcher.close()
+        self.shadow.close()
 
     async def _read(self, model: ServedModel, body: bytes) -> Question:
         if len(body) <= QUICK_BYTES:

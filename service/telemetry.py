@@ -7,10 +7,11 @@ from typing import NamedTuple
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
-from service.models import Models
+from service.models import Models, ServedRef
 
 METHODS = {"GET", "POST", "PUT", "DELETE", "HEAD", "OPTIONS", "PATCH"}
 SECONDS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10)
+DISTANCES = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1, 3, 10)
 SIZES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 
 
@@ -52,6 +53,16 @@ class Metrics:
         self.load_seconds = Histogram(
             "gatecast_model_load_seconds", "Time to fetch, check and open a model.", registry=self.registry
         )
+        self._shadowed = Counter(
+            "gatecast_shadow_windows", "Windows a shadow saw.", ["model", "version", "outcome"], registry=self.registry
+        )
+        self._differences = Histogram(
+            "gatecast_shadow_difference",
+            "Mean distance of its point from the one answered, in standard deviations of the training rows.",
+            ["model", "version"],
+            buckets=DISTANCES,
+            registry=self.registry,
+        )
         self.registry_up = Gauge("gatecast_registry_up", "Whether the registry answers.", registry=self.registry)
         self.waiting = Gauge("gatecast_waiting_windows", "Windows that wait to be computed.", registry=self.registry)
         self._seen = cache(self._labelled)
@@ -72,6 +83,14 @@ class Metrics:
     def dropped(self, reason: str) -> None:
         """Count a request that was queued and then not computed."""
         self._dropped.labels(reason).inc()
+
+    def shadowed(self, ref: ServedRef, outcome: str, windows: int) -> None:
+        """Count windows that a shadow compared, missed, or failed at."""
+        self._shadowed.labels(ref.name, ref.version, outcome).inc(windows)
+
+    def differed(self, ref: ServedRef, distance: float) -> None:
+        """Note how far what a shadow says is from what was answered."""
+        self._differences.labels(ref.name, ref.version).observe(distance)
 
     def serving(self, models: Models) -> None:
         """Say which models are served from now on."""

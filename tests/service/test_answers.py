@@ -13,7 +13,7 @@ from starlette.testclient import TestClient
 
 from forecasting.bundle import Bundle
 from forecasting.calendar import Calendar
-from forecasting.engines import engine_for
+from forecasting.engines import EagerEngine, engine_for
 from forecasting.prediction import Window, forecast
 from service.answers import shortest
 from tests.bundles import make_rich_bundle
@@ -281,8 +281,9 @@ def test_an_answer_that_is_not_finite_is_withheld(
     serve: Callable[..., TestClient], make_bundle: Callable[..., Bundle], good: dict[str, Any], broken: float
 ) -> None:
     with serve(tiny=make_bundle()) as client:
-        forecaster = client.app.state.models.find("tiny").bundle.forecaster  # type: ignore[attr-defined]
-        forecaster.members[0].head.bias[0] = broken
+        model = client.app.app.state.models.find("tiny")  # type: ignore[attr-defined]
+        model.__dict__["engine"] = EagerEngine(model.bundle.forecaster)  # it sees what changes in the network
+        model.bundle.forecaster.members[0].head.bias[0] = broken
         answer = client.post(FORECAST, json=good)
     assert answer.status_code == 500
     assert answer.json()["type"] == "urn:gatecast:problem:non-finite-output"
