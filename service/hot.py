@@ -11,14 +11,13 @@ from itertools import repeat
 from urllib.parse import parse_qs
 
 from starlette.concurrency import run_in_threadpool
-from starlette.requests import Request
 from starlette.types import Receive, Scope
 
 from forecasting.errors import NotFinite
 from forecasting.prediction import Asked, WindowForecast
 from service.answers import Question, read_question, refused_or, write_answer
 from service.batching import Batcher
-from service.body import read_body
+from service.body import receive_body
 from service.models import Models, ServedModel
 from service.schemas import Limits
 from service.shadow import Shadow
@@ -57,7 +56,7 @@ class Forecasts:
             GatecastError: the request cannot be answered; `problems` has the status.
         """
         model = self.models().find(name, _ref(scope))
-        body = await read_body(Request(scope, receive), self.limits.max_body_bytes)
+        body = await receive_body(scope, receive, self.limits.max_body_bytes)
         question = await self._read(model, body)
         return write_answer(model, question, await self.compute(model, question.asked, scope, question.pointers))
 
