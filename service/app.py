@@ -24,7 +24,7 @@ from service.hot import Forecasts
 from service.logs import configure_logs
 from service.models import Models
 from service.openapi import publish
-from service.problems import on_bad_parameter, on_gatecast_error, on_http_error
+from service.problems import on_bad_parameter, on_error, on_http_error
 from service.routes import add_routes
 from service.schemas import Limits
 from service.settings import Settings
@@ -61,7 +61,8 @@ def create_app(settings: Settings | None = None, source: ModelSource | None = No
         source, cache = RegistrySource(settings), cache or Cache.of(settings)
     app.state.follower = Follower(source, settings, app.state.metrics, _publisher(app), cache)
     guard, forecasts = Guard.from_settings(settings), _forecasts(app, settings, limits)
-    app.add_exception_handler(GatecastError, on_gatecast_error)
+    for kind in (GatecastError, Exception):
+        app.add_exception_handler(kind, on_error)
     app.add_exception_handler(HTTPException, on_http_error)
     app.add_exception_handler(RequestValidationError, on_bad_parameter)
     add_routes(app, limits, forecasts)

@@ -57,9 +57,10 @@ class Door:
         except ClientDisconnect:
             log.info("request %s: the client left", visit.id)
         except Exception as error:
-            if visit.status != CLIENT_LEFT:  # the answer has begun: all that is left is to break it off
+            if visit.status == CLIENT_LEFT:
+                await problem_response(error, visit.id)(scope, receive, visit.send)
+            elif not visit.answered:  # the answer has begun: all that is left is to break it off
                 raise
-            await problem_response(error, visit.id)(scope, receive, visit.send)
         finally:
             self._note(scope, visit)
 
@@ -82,12 +83,13 @@ class Door:
 class _Visit:
     """A request on its way through: its id, when it came, how it was answered."""
 
-    __slots__ = ("_path", "_send", "id", "start", "status")
+    __slots__ = ("_path", "_send", "answered", "id", "start", "status")
 
     def __init__(self, scope: Scope, send: Send) -> None:
         self.start = time.perf_counter()
         self.id = _request_id(scope)
         self.status = CLIENT_LEFT
+        self.answered = False
         self._send = send
         self._path = scope["path"]
         scope.setdefault("state", {})["request_id"] = self.id
@@ -98,6 +100,7 @@ class _Visit:
             self.status = message["status"]
             message["headers"] = [*message["headers"], (b"x-request-id", self.id.encode()), *headers_for(self._path)]
         await self._send(message)
+        self.answered = message["type"] == "http.response.body" and not message.get("more_body", False)
 
     async def answer(self, content: bytes) -> None:
         """Send the JSON of a 200."""

@@ -156,8 +156,8 @@ def problem_response(error: Exception, request_id: str) -> Response:
     return answer
 
 
-async def on_gatecast_error(request: Request, error: Exception) -> Response:
-    """Answer an error of our own tree."""
+async def on_error(request: Request, error: Exception) -> Response:
+    """Answer an error of our own tree, or one that nobody expected."""
     return problem_response(error, request.state.request_id)
 
 
