@@ -18,11 +18,21 @@ from service.schemas import (
     ModelPage,
     Ready,
 )
+from service.tables import ScoringAnswer, ScoringRequest
 
 REF = "#/components/schemas/{name}"
 BEARER = "key"
 KEYS = "An API key; needed unless the service is bound to loopback or asks for none. `gatecast keys add` makes one."
-PUBLISHED = (ForecastRequest, ForecastAnswer, ForecastsAnswer, ModelPage, ModelDescription, Ready, Problem)
+PUBLISHED = (
+    *(ForecastRequest, ForecastAnswer, ForecastsAnswer, ModelPage, ModelDescription, Ready, Problem),
+    *(ScoringRequest, ScoringAnswer),
+)
+
+IDENTITY = {
+    "X-Gatecast-Model": "Name and version of the model that answered, as NAME@VERSION.",
+    "X-Gatecast-Run": "The run that trained it.",
+    "X-Gatecast-Warnings": "Codes of what a reader of the forecast should know; absent where there is nothing.",
+}
 
 STATUSES = {
     400: "The body is not JSON.",
@@ -66,14 +76,16 @@ EXAMPLES = {
 }
 
 
-def request_body(limits: Limits) -> dict[str, Any]:
+def request_body(
+    limits: Limits, kind: type[msgspec.Struct] = ForecastRequest, examples: dict[str, Any] = EXAMPLES
+) -> dict[str, Any]:
     """Describe the body of a forecast request."""
-    schema = {"$ref": REF.format(name=ForecastRequest.__name__)}
+    schema = {"$ref": REF.format(name=kind.__name__)}
     return {
         "requestBody": {
             "required": True,
             "description": f"At most {limits.max_body_bytes:,} bytes.",
-            "content": {"application/json": {"schema": schema, "examples": EXAMPLES}},
+            "content": {"application/json": {"schema": schema, "examples": examples}},
         }
     }
 
@@ -83,6 +95,12 @@ def answered(*kinds: Any) -> dict[int | str, dict[str, Any]]:
     schemas, _ = msgspec.json.schema_components(kinds, ref_template=REF)
     schema = schemas[0] if len(schemas) == 1 else {"anyOf": list(schemas)}
     return {200: {"description": "Done.", "content": {"application/json": {"schema": schema}}}}
+
+
+def identified(described: dict[int | str, dict[str, Any]]) -> dict[int | str, dict[str, Any]]:
+    """Describe that the headers of a 200 say who answered."""
+    headers = {name: {"description": said, "schema": {"type": "string"}} for name, said in IDENTITY.items()}
+    return {status: one | {"headers": headers} for status, one in described.items()}
 
 
 def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:

@@ -29,6 +29,7 @@ from service.schemas import (
     Ready,
     StaticColumn,
 )
+from service.scoring import add_scoring
 
 SHOWN = 100
 """Series, and values of a static column, that the description of a model names."""
@@ -59,6 +60,7 @@ def add_routes(app: FastAPI, limits: Limits, forecasts: Forecasts) -> None:
     text: dict[int | str, dict[str, Any]] = {200: {"content": {"text/plain": {"schema": {"type": "string"}}}}}
     add_admin(app)
     add("/metrics", metrics, tags=["operation"], responses=text | problems(500), response_class=Response)
+    add_scoring(app)
 
 
 def _read(app: FastAPI, path: str, endpoint: Any, kind: Any, *statuses: int) -> None:

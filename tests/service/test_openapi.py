@@ -40,6 +40,10 @@ def test_every_status_is_there_and_every_failure_is_a_problem(published: dict[st
         "/livez": {"200", "500"},
         "/readyz": {"200", "500", "503"},
         "/metrics": {"200", "401", "500"},
+        "/invocations": {"200", "400", "401", "403", "404", "408", "413", "415", "422", "500", "503"},
+        "/ping": {"200", "500", "503"},
+        "/health": {"200", "401", "500", "503"},
+        "/version": {"200", "401", "500"},
     }
     for item in published["paths"].values():
         for operation in item.values():
