@@ -19,12 +19,13 @@ from benchmarks.serving.running import Server, serving, stay_on_client_core
 
 PAGE = Path(__file__).parents[2] / "docs" / "faults.md"
 PACKAGES = ("gatecast", "uvicorn", "torch")
+THEIRS = ("mlflow", "fastapi", "uvicorn", "torch")
 
 
 def main() -> None:
     """Send every request to both and write the page."""
     asked = _asked()
-    theirs = versions_of(asked.peers_python)
+    theirs = versions_of(asked.peers_python, THEIRS)
     ours_are = ", ".join(f"{name} {version(name)}" for name in PACKAGES)
     stay_on_client_core()
     with TemporaryDirectory(prefix="faults-") as folder:

@@ -18,7 +18,7 @@ PATIENCE_SECONDS = 150
 OF_OURS = "urn:gatecast:problem:"
 
 
-SAMPLE = 24
+SAMPLE, LOOKED_AT = 24, 2400
 
 
 class Outcome(NamedTuple):
@@ -76,16 +76,19 @@ def ask(server: Server, asked: Asked) -> Outcome:
 
 
 def _repeats(answer: bytes, request: bytes | Iterator[bytes]) -> bool:
-    """Tell whether a piece of a request stands in an answer, or a long run of spaces, whatever is between numbers."""
-    sent = _squeezed(request if isinstance(request, bytes) else good_window().encode())
+    """Tell whether a piece of a request stands in an answer, as it was or as Python writes it, or a run of spaces."""
+    sent = request if isinstance(request, bytes) else good_window().encode()
     said = _squeezed(answer)
-    pieces = (sent[at : at + SAMPLE] for at in range(0, min(len(sent), 100 * SAMPLE), SAMPLE))
-    found = any(piece in said for piece in pieces if len(piece) == SAMPLE)
-    return found or MARK.encode() in answer or b" " * 10 * SAMPLE in answer
+    for form in (_squeezed(sent[:LOOKED_AT]), _squeezed(repr(sent[:LOOKED_AT]).encode())):
+        pieces = (form[at : at + SAMPLE] for at in range(0, len(form) - SAMPLE + 1, SAMPLE))
+        if any(piece in said for piece in pieces):
+            return True
+    return MARK.encode() in answer or b" " * LOOKED_AT in answer
 
 
 def _squeezed(text: bytes) -> bytes:
-    return text.replace(b"\\n", b"").translate(None, b" \n")
+    """Leave out what a printed array has otherwise than JSON has it."""
+    return text.replace(b"\\n", b"").translate(None, b" \n,\\\"'")
 
 
 def _answer(server: Server, asked: Asked) -> tuple[int, bytes]:

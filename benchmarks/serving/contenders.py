@@ -87,10 +87,10 @@ def _module(python: str, name: str) -> tuple[str, ...]:
     return (python, "-m", f"benchmarks.servers.{name}", "{folder}", "{port}")
 
 
-def versions_of(python: str) -> str:
+def versions_of(python: str, packages: tuple[str, ...] = PACKAGES) -> str:
     """Say what the interpreter has; ends the program with advice where it has not what is measured."""
     try:
-        done = subprocess.run([python, "-c", FIND % (PACKAGES,)], check=True, capture_output=True, text=True)
+        done = subprocess.run([python, "-c", FIND % (packages,)], check=True, capture_output=True, text=True)
     except (OSError, subprocess.CalledProcessError):
         sys.exit(ADVICE.format(python=python))
     return done.stdout.strip()

@@ -7,7 +7,6 @@ an answer is held back: it is never sent, and counted.
 from __future__ import annotations
 
 import statistics
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -36,7 +35,6 @@ class Flood(NamedTuple):
     offered: float
     held_back: int
     answers: list[Answer]
-    lasted: float
     recovered: float | None
     grown_mib: float
     grown_after_mib: float
@@ -57,7 +55,7 @@ def _flood(server: Server, times: int, connections: int) -> Flood:
     quiet = statistics.median(one.seconds for one in uvloop.run(one_by_one(server, QUIET, PAUSE_SECONDS)))
     before = server.held_mib()
     server.forget_peak()
-    clients, started = Clients(server), time.monotonic()
+    clients = Clients(server)
     held_back = uvloop.run(clients.to_timetable(times * capacity, SECONDS, connections))
     ended = max(one.sent for one in clients.answers)
     probes = uvloop.run(one_by_one(server, PROBES, PAUSE_SECONDS))
@@ -66,8 +64,7 @@ def _flood(server: Server, times: int, connections: int) -> Flood:
         capacity=capacity,
         offered=(len(clients.answers) + held_back) / SECONDS,
         held_back=held_back,
-        answers=[one for one in clients.answers if one.sent >= started],
-        lasted=SECONDS,
+        answers=clients.answers,
         recovered=recovery(probes, ended, NEAR * quiet),
         grown_mib=grown,
         grown_after_mib=server.held_mib() - before,
@@ -84,47 +81,27 @@ def recovery(probes: Sequence[Answer], ended: float, quick: float) -> float | No
 
 
 def _table(found: Sequence[Flood], times: int, connections: int) -> Table:
-    rows = [
-        (
-            str(number + 1),
-            f"{one.capacity:,.0f}",
-            f"{one.offered:,.0f}",
-            f"{one.held_back:,}",
-            f"{_goodput(one):,.0f}",
-            f"{_goodput(one) / one.capacity:.2f}",
-            "never" if one.recovered is None else f"{one.recovered:.2f}",
-            f"{one.grown_mib:.1f}",
-            f"{one.grown_after_mib:.1f}",
-        )
-        for number, one in enumerate(found)
-    ]
     note = (
         f"{times} x capacity for {SECONDS:.0f} s over {connections:,} connections. Recovered: from the last request of "
         f"the flood to the first of {IN_A_ROW} probes in a row, each answered within {NEAR:.0f} x the quiet median. "
         "The probes start when the last answer of the flood has come. Memory is resident: the most, and what was kept. "
         "Goals: goodput >= 90 % of capacity, recovery <= 1 s."
     )
-    return Table(
-        "Overload",
-        (
-            "flood",
-            "capacity, req/s",
-            "offered, req/s",
-            "held back",
-            "goodput, req/s",
-            "/ capacity",
-            "recovered after, s",
-            "peak memory, + MiB",
-            "kept, + MiB",
-        ),
-        rows,
-        note,
-    )
+    rates = ("capacity, req/s", "offered, req/s", "held back", "goodput, req/s", "/ capacity")
+    head = ("flood", *rates, "recovered after, s", "peak memory, + MiB", "kept, + MiB")
+    return Table("Overload", head, [(str(number), *_row(one)) for number, one in enumerate(found, start=1)], note)
+
+
+def _row(one: Flood) -> tuple[str, ...]:
+    good = _goodput(one)
+    rates = f"{one.capacity:,.0f}", f"{one.offered:,.0f}", f"{one.held_back:,}", f"{good:,.0f}"
+    recovered = "never" if one.recovered is None else f"{one.recovered:.2f}"
+    return *rates, f"{good / one.capacity:.2f}", recovered, f"{one.grown_mib:.1f}", f"{one.grown_after_mib:.1f}"
 
 
 def _goodput(one: Flood) -> float:
     start = min(answer.sent for answer in one.answers)
-    return sum(answer.status == 200 and answer.came <= start + one.lasted for answer in one.answers) / one.lasted
+    return sum(answer.status == 200 and answer.came <= start + SECONDS for answer in one.answers) / SECONDS
 
 
 def _answers(found: Sequence[Flood]) -> Table:
