@@ -9,9 +9,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
+from functools import partial
 from typing import NamedTuple
 
 from forecasting.errors import GatecastError, NoSuchModel
@@ -20,7 +21,8 @@ from service.cache import Cache
 from service.loading import Loaded, Loader, explain
 from service.models import Models, ServedModel, ServedRef, Slot
 from service.patience import Patience, backoff
-from service.problems import NotReady, row_for
+from service.problems import row_for
+from service.rounds import Rounds
 from service.settings import Settings
 from service.sources import ModelSource
 from service.telemetry import Metrics
@@ -64,15 +66,14 @@ class Follower:
         self._sick: dict[Slot, _Sick] = {}
         self._unkept: dict[Slot, str] = {}
         self._unreachable = 0
-        self._wake, self._begun = asyncio.Event(), asyncio.Event()
-        self._waiting: list[asyncio.Future[None]] | None = None
+        self._begun = asyncio.Event()
+        self._rounds = Rounds(settings.poll_seconds)
         self._models = _first_models(settings)
         publish(self._models)
 
     @asynccontextmanager
     async def running(self, device: str) -> AsyncIterator[None]:
         """Follow while the block runs; it begins once there is a model, or the registry has answered or is slow."""
-        self._waiting = []
         task = asyncio.create_task(self._run(Loader(self._source, self._cache, self._settings, device)))
         try:
             with suppress(TimeoutError):
@@ -81,9 +82,6 @@ class Follower:
         finally:
             task.cancel()
             await asyncio.wait([task])
-            for one in self._waiting:
-                one.cancel()
-            self._waiting = None
 
     async def reload(self) -> Models:
         """Return what came of a round that begins now or later, in which what failed before is tried again.
@@ -91,13 +89,7 @@ class Follower:
         Raises:
             NotReady: the service has not started, or is ending.
         """
-        if self._waiting is None:
-            message = "the service is not running"
-            raise NotReady(message)
-        done = asyncio.get_running_loop().create_future()
-        self._waiting.append(done)
-        self._wake.set()
-        await done
+        await self._rounds.next()
         return self._models
 
     def sick(self, model: ServedModel) -> None:
@@ -108,32 +100,25 @@ class Follower:
                 answers = before.answers + 1 if before and before.model is model else 1
                 self._sick[slot] = _Sick(model, answers)
                 if answers >= SICK_ANSWERS:
-                    self._wake.set()
+                    self._rounds.wake()
 
     async def _run(self, loader: Loader) -> None:
-        await _guarded(self._start(loader))
-        while True:
-            self._wake.clear()
-            waiting, self._waiting = self._waiting or [], []
-            await _guarded(self._round(loader, asked_for=bool(waiting)))
-            self._begun.set()
-            for one in waiting:
-                if not one.done():
-                    one.set_result(None)
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), self._pause())
-
-    def _pause(self) -> float:
-        return backoff(self._settings.poll_seconds, self._unreachable, LONGEST_REGISTRY_SECONDS)
+        try:
+            await self._start(loader)
+        except Exception:
+            log.exception("what is kept on disk cannot be used; the registry is asked")
+        await self._rounds.run(partial(self._round, loader))
 
     async def _start(self, loader: Loader) -> None:
         """Serve what is kept on disk, before the registry is asked."""
         served, refused = await in_background(loader.kept)
+        degraded = {} if served else self._models.degraded
+        self._say(replace(self._models, served=served, refused=refused, degraded=degraded))
         if served:
-            self._switch(replace(self._models, served=served, refused=refused, degraded={}))
             self._begun.set()
 
-    async def _round(self, loader: Loader, *, asked_for: bool) -> None:
+    async def _round(self, loader: Loader, asked_for: bool) -> float:
+        """Bring what is served to where the registry is; return the seconds until it is asked again."""
         if asked_for:
             self._patience.clear()
         await self._heal(loader)
@@ -141,17 +126,19 @@ class Follower:
             found = await in_background(loader.look, tuple(self._models.served))
         except Exception as error:  # noqa: BLE001 - whatever it is, what is served is served on
             self._lose_registry(error)
-            return
-        self._unreachable = 0
-        self._metrics.registry_up.set(1)
-        for slot, ref in found.items():
-            if isinstance(ref, NoSuchModel):
-                self._miss(slot, ref)
-            elif self._is_due(slot, ref, asked_for=asked_for):
-                await self._load(loader, slot, ref)
-        self._tidy(found)
+        else:
+            self._unreachable = 0
+            self._metrics.registry_up.set(1)
+            for slot, ref in found.items():
+                if isinstance(ref, NoSuchModel):
+                    self._miss(slot, ref)
+                elif self._is_due(slot, ref, asked_for):
+                    await self._load(loader, slot, ref)
+            self._tidy(found)
+        self._begun.set()
+        return backoff(self._settings.poll_seconds, self._unreachable, LONGEST_REGISTRY_SECONDS)
 
-    def _is_due(self, slot: Slot, ref: ServedRef, *, asked_for: bool) -> bool:
+    def _is_due(self, slot: Slot, ref: ServedRef, asked_for: bool) -> bool:
         """Tell whether a version is to be loaded now; one that has failed waits for its turn."""
         served = self._models.served.get(slot)
         if served and served.ref.key == ref.key:
@@ -211,7 +198,7 @@ class Follower:
         self._metrics.registry_up.set(0)
         reason = row_for(error).title if isinstance(error, GatecastError) else UNASKED
         if self._models.degraded.get("registry") != reason:
-            log.error("the model registry cannot be asked: %r", error)
+            log.error("%s", error, exc_info=None if isinstance(error, GatecastError) else error)
         self._say(replace(self._models, degraded={**self._cache_state(), "registry": reason}))
 
     def _tidy(self, found: Mapping[Slot, ServedRef | NoSuchModel]) -> None:
@@ -256,11 +243,3 @@ def _gone(models: Models, found: Mapping[Slot, ServedRef | NoSuchModel]) -> dict
 
 def _said(models: Models) -> tuple[object, ...]:
     return models.refused, models.degraded, set(models.served)
-
-
-async def _guarded(work: Awaitable[None]) -> None:
-    """Let nothing that goes wrong end the task."""
-    try:
-        await work
-    except Exception:
-        log.exception("a round of following the registry failed; the next one comes")
