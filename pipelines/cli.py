@@ -257,6 +257,19 @@ def promote(call: Call, name: str, version: str, *, force: bool, reason: str) ->
 
 
 @command
+@click.argument("name")
+@click.option("--to", metavar="VERSION", help="Version to go back to [default: the one in production before]")
+@click.option("--reason", default="", help="Why; recorded with the version.")
+def rollback(call: Call, name: str, to: str | None, reason: str) -> object:
+    """Put the version before back into production. A service that is running serves it within seconds."""
+    from pipelines.rollback import roll_back
+
+    version, decision = roll_back(call.settings.registry(), name, to, reason)
+    call.say(f"{name} version {version.version} is in production again: {decision.reason}")
+    return {"model": name, "version": version.version, **msgspec.to_builtins(decision)}
+
+
+@command
 @PROJECT
 @click.option("--port", type=PORT, default=8000, show_default=True, help="Port the service would listen on.")
 def doctor(call: Call, project: Path, port: int) -> object:

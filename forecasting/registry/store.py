@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -63,8 +63,11 @@ class Registry:
     def production(self) -> list[ModelVersion]:
         """Return the version behind the alias `production` of every model that has it, sorted by name."""
         numbers = {one.name: one.aliases[PRODUCTION] for one in self._registered() if PRODUCTION in one.aliases}
-        with self._reach() as client:
-            return [version_from(client.get_model_version(name, numbers[name])) for name in sorted(numbers)]
+        found = []
+        for name in sorted(numbers):
+            with suppress(NoSuchModel), self._reach() as client:  # deleted since it was listed
+                found.append(version_from(client.get_model_version(name, numbers[name])))
+        return found
 
     def versions(self, name: str) -> list[ModelVersion]:
         """Return the versions of a model, the newest first.
