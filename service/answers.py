@@ -123,8 +123,8 @@ def _raw(window: WindowRequest, limits: Limits) -> RawWindow:
     return RawWindow(
         rows=rows,
         columns=window.columns,
-        timestamps=None if window.timestamps is None else [_nanoseconds(time) for time in window.timestamps],
-        last_timestamp=None if window.last_timestamp is None else _nanoseconds(window.last_timestamp),
+        timestamps=None if window.timestamps is None else [nanoseconds(time) for time in window.timestamps],
+        last_timestamp=None if window.last_timestamp is None else nanoseconds(window.last_timestamp),
         series=window.series,
         known_future=window.known_future,
         static=window.static or {},
@@ -132,7 +132,8 @@ def _raw(window: WindowRequest, limits: Limits) -> RawWindow:
     )
 
 
-def _nanoseconds(time: datetime) -> int:
+def nanoseconds(time: datetime) -> int:
+    """Return a time in nanoseconds since 1970."""
     return (time - EPOCH) // MICROSECOND * 1000
 
 

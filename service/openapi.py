@@ -15,17 +15,20 @@ from service.schemas import (
     ForecastsAnswer,
     Limits,
     ModelDescription,
+    ModelMetadata,
     ModelPage,
     Ready,
+    ServerMetadata,
 )
 from service.tables import ScoringAnswer, ScoringRequest
+from service.tensors import InferAnswer, InferRequest
 
 REF = "#/components/schemas/{name}"
 BEARER = "key"
 KEYS = "An API key; needed unless the service is bound to loopback or asks for none. `gatecast keys add` makes one."
 PUBLISHED = (
     *(ForecastRequest, ForecastAnswer, ForecastsAnswer, ModelPage, ModelDescription, Ready, Problem),
-    *(ScoringRequest, ScoringAnswer),
+    *(ScoringRequest, ScoringAnswer, InferRequest, InferAnswer, ModelMetadata, ServerMetadata),
 )
 
 IDENTITY = {

@@ -129,7 +129,10 @@ INTERNAL = Row(500, "internal", "The service failed; its log has the details und
 
 
 class Problem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What went wrong. `pointer` is the JSON pointer (RFC 6901) to the fault in the body."""
+    """What went wrong. `pointer` is the JSON pointer (RFC 6901) to the fault in the body.
+
+    `error` says it in one line where clients of the Open Inference Protocol look for it.
+    """
 
     type: str
     title: str
@@ -137,6 +140,7 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     detail: str | None = None
     pointer: str | None = None
     request_id: str | None = None
+    error: str | None = None
 
 
 def row_for(error: Exception) -> Row:
@@ -144,13 +148,14 @@ def row_for(error: Exception) -> Row:
     return next((TABLE[kind] for kind in type(error).__mro__ if kind in TABLE), INTERNAL)
 
 
-def problem_response(error: Exception, request_id: str) -> Response:
-    """Answer an error; one that is our fault is logged with its traceback."""
+def problem_response(error: Exception, request_id: str, *, again: bool = False) -> Response:
+    """Answer an error, `again` in its member `error`; one that is our fault is logged with its traceback."""
     row = row_for(error)
     if row.status == INTERNAL.status:
         log.error("request %s failed: %s", request_id, row.title, exc_info=error)
     detail = str(error) if row.told else None
-    answer = _respond(row, request_id, detail=detail, pointer=getattr(error, "pointer", None) if row.told else None)
+    pointer = getattr(error, "pointer", None) if row.told else None
+    answer = _respond(row, request_id, detail=detail, pointer=pointer, again=again)
     if getattr(error, "unread", False):
         return DrainedResponse(answer.body, answer.status_code, answer.headers)
     return answer
@@ -181,14 +186,17 @@ async def on_bad_parameter(request: Request, error: Exception) -> Response:
     return _respond(Row(422, "bad-parameter", "A parameter cannot be used"), request.state.request_id, detail=detail)
 
 
-def _respond(row: Row, request_id: str, *, detail: str | None, pointer: str | None = None) -> Response:
+def _respond(
+    row: Row, request_id: str, *, detail: str | None, pointer: str | None = None, again: bool = False
+) -> Response:
     problem = Problem(
         type=f"urn:gatecast:problem:{row.code}",
         title=row.title,
         status=row.status,
-        detail=_cut(detail, LONGEST),
+        detail=_cut(detail, LONGEST // 2 if again else LONGEST),
         pointer=_cut(pointer, LONGEST // 2),
         request_id=request_id,
+        error=_cut(detail or row.title, LONGEST // 2) if again else None,
     )
     return Response(msgspec.json.encode(problem), row.status, HEADERS.get(row.status), MEDIA_TYPE)
 

@@ -16,6 +16,7 @@ from starlette.responses import Response
 from forecasting.statics import Category, Number
 from service.admin import add_admin, state_of
 from service.hot import TEMPLATE, Forecasts
+from service.inference import add_inference
 from service.models import Models, ServedModel
 from service.openapi import answered, problems, request_body
 from service.problems import NotReady
@@ -61,6 +62,7 @@ def add_routes(app: FastAPI, limits: Limits, forecasts: Forecasts) -> None:
     add_admin(app)
     add("/metrics", metrics, tags=["operation"], responses=text | problems(500), response_class=Response)
     add_scoring(app)
+    add_inference(app)
 
 
 def _read(app: FastAPI, path: str, endpoint: Any, kind: Any, *statuses: int) -> None:

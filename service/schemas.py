@@ -202,3 +202,29 @@ class Ready(msgspec.Struct, frozen=True, kw_only=True):
     models: list[ModelIdentity]
     refused: dict[str, str]
     degraded: dict[str, str]
+
+
+class ServerMetadata(msgspec.Struct, frozen=True, kw_only=True):
+    """This service, to clients of the Open Inference Protocol."""
+
+    name: str
+    version: str
+    extensions: list[str]
+
+
+class TensorMetadata(msgspec.Struct, frozen=True, kw_only=True):
+    """An input or output; -1 in its shape is any size."""
+
+    name: str
+    datatype: str
+    shape: list[int]
+
+
+class ModelMetadata(msgspec.Struct, frozen=True, kw_only=True):
+    """A model, to clients of the Open Inference Protocol; `versions` are those that are loaded."""
+
+    name: str
+    versions: list[str]
+    platform: str
+    inputs: list[TensorMetadata]
+    outputs: list[TensorMetadata]

@@ -75,10 +75,15 @@ async def score(request: Request, model: ModelAsked = None, ref: RefAsked = None
 
 async def ping(request: Request) -> Response:
     """Tell whether a model is served, as `mlflow models serve` does; 503 while none is, and before the end."""
+    refuse_unready(request)
+    return Response("\n", media_type="text/plain")
+
+
+def refuse_unready(request: Request) -> None:
+    """Raise `NotReady` while no model is served, and once the service is about to end."""
     models: Models = request.app.state.models
     if not models.served or getattr(request.state, "draining", False):
         raise NotReady(models.reasons() if not models.served else "the service is about to end")
-    return Response("\n", media_type="text/plain")
 
 
 async def mlflow() -> Response:

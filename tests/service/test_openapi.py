@@ -44,6 +44,20 @@ def test_every_status_is_there_and_every_failure_is_a_problem(published: dict[st
         "/ping": {"200", "500", "503"},
         "/health": {"200", "401", "500", "503"},
         "/version": {"200", "401", "500"},
+        "/v2": {"200", "401", "403", "500"},
+        "/v2/health/live": {"200", "401", "403", "500"},
+        "/v2/health/ready": {"200", "401", "403", "500", "503"},
+        **{
+            f"/v2/models/{{name}}{version}{end}": {"200", "401", "403", "404", "422", "500", "503"}
+            for version in ("", "/versions/{version}")
+            for end in ("", "/ready")
+        },
+        **{
+            f"/v2/models/{{name}}{version}/infer": {
+                *("200", "400", "401", "403", "404", "408", "413", "415", "422", "500", "503")
+            }
+            for version in ("", "/versions/{version}")
+        },
     }
     for item in published["paths"].values():
         for operation in item.values():

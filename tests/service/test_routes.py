@@ -75,7 +75,7 @@ def test_a_name_that_no_model_can_have_is_a_problem(client: TestClient) -> None:
 
 
 def test_paths_and_methods_that_are_not_there_are_problems(client: TestClient) -> None:
-    nowhere, wrong = client.get("/v2"), client.get("/v1/models/tiny/forecast")
+    nowhere, wrong = client.get("/v9"), client.get("/v1/models/tiny/forecast")
     assert (nowhere.status_code, wrong.status_code) == (404, 405)
     assert wrong.headers["allow"] == "POST"
     for answer in (nowhere, wrong):
