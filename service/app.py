@@ -6,6 +6,7 @@ import gc
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from importlib.metadata import PackageNotFoundError, version
+from typing import Any
 
 import torch
 from fastapi import FastAPI
@@ -32,8 +33,8 @@ from service.shadow import Shadow
 from service.sources import ModelSource, RegistrySource
 from service.telemetry import Metrics
 
-State = dict[str, float]
-"""What the wire shares with the app: how long a request may take to arrive, and whether the service is `draining`."""
+State = dict[str, Any]
+"""What the wire is told: how long a request may take to arrive, the queue; and the app: whether it is `draining`."""
 
 
 def create_app(settings: Settings | None = None, source: ModelSource | None = None, cache: Cache | None = None) -> Door:
@@ -52,6 +53,7 @@ def create_app(settings: Settings | None = None, source: ModelSource | None = No
     app = FastAPIOffline(  # its page of documentation needs no other host
         title="Gatecast",
         redoc_url=None,
+        redirect_slashes=False,  # a redirect would say the host back that the client says, in an answer of no problem
         version=_version(),
         summary="Forecasts of multivariate time series.",
         lifespan=_lifespan(settings),
@@ -108,7 +110,7 @@ def _lifespan(settings: Settings) -> Callable[[FastAPI], AbstractAsyncContextMan
         torch.set_num_threads(1)  # requests run side by side; one of them shall not take every core
         async with app.state.follower.running(choose_device(settings.device)):
             _spare_the_collector()
-            yield {"receive_seconds": settings.receive_seconds}
+            yield {"receive_seconds": settings.receive_seconds, "batcher": app.state.forecasts.batcher}
         app.state.forecasts.close()
 
     return lifespan

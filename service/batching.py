@@ -68,11 +68,22 @@ class Batcher:
         lane = self.quick if model.on_cpu and rows <= QUICK_ROWS else self.long
         loop, seconds = asyncio.get_running_loop(), self._settings.deadline_seconds
         if self.waiting and (self.waiting + len(asked) > self._settings.max_queue or lane.seconds > seconds):
-            message = f"{self.waiting} windows wait for an answer; at most {self._settings.max_queue} may: come again"
-            raise Overloaded(message)
+            raise self.refusal()
         job = Job(model, asked, loop.time() + seconds, left, loop.create_future())
         lane.put(job)
         return job.done
+
+    @property
+    def full(self) -> bool:
+        """Tell whether nothing more is taken: asked before a request is read, which costs as much as to answer it."""
+        return self.waiting >= self._settings.max_queue
+
+    def refusal(self) -> Overloaded:
+        """Count a request that is refused, and say why."""
+        self._metrics.dropped("overloaded")
+        return Overloaded(
+            f"{self.waiting} windows wait for an answer; at most {self._settings.max_queue} may: come again"
+        )
 
     @property
     def waiting(self) -> int:

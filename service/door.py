@@ -7,8 +7,6 @@ forecast is answered here, everything else by FastAPI behind.
 from __future__ import annotations
 
 import logging
-import random
-import re
 import time
 from typing import Any
 
@@ -17,14 +15,13 @@ from starlette.requests import ClientDisconnect
 from starlette.types import Message, Receive, Scope, Send
 
 from service.guard import Guard
-from service.headers import HEADERS, headers_for
+from service.headers import HEADERS, headers_for, request_id
 from service.hot import TEMPLATE, Forecasts, model_asked
 from service.problems import problem_response
 from service.telemetry import Metrics
 
 CLIENT_LEFT = 499
 SLOW_SECONDS = 1.0
-PLAIN_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 JSON = (b"content-type", b"application/json")
 
 log = logging.getLogger(__name__)
@@ -87,7 +84,7 @@ class _Visit:
 
     def __init__(self, scope: Scope, send: Send) -> None:
         self.start = time.perf_counter()
-        self.id = _request_id(scope)
+        self.id = request_id(scope["headers"])
         self.status = CLIENT_LEFT
         self.answered = False
         self._send = send
@@ -109,14 +106,6 @@ class _Visit:
         headers = [JSON, length, (b"x-request-id", self.id.encode()), *HEADERS]
         await self._send({"type": "http.response.start", "status": 200, "headers": headers})
         await self._send({"type": "http.response.body", "body": content})
-
-
-def _request_id(scope: Scope) -> str:
-    """Return the id the client sent, if it is one that can be logged, else a new one."""
-    for name, value in scope["headers"]:
-        if name == b"x-request-id" and PLAIN_ID.fullmatch(value):
-            return str(value, "ascii")
-    return f"{random.getrandbits(128):032x}"  # it tells requests apart and guards nothing
 
 
 def _route(scope: Scope) -> str:

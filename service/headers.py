@@ -5,8 +5,13 @@ Ready-made as ASGI wants them, for they go out with every answer.
 
 from __future__ import annotations
 
+import random
+import re
+from collections.abc import Iterable
+
 Headers = tuple[tuple[bytes, bytes], ...]
 
+PLAIN_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 DOCS = "/docs"
 NOTHING = b"default-src 'none'; frame-ancestors 'none'"
 PAGE = (
@@ -33,3 +38,11 @@ DOCS_HEADERS = _with(PAGE)
 def headers_for(path: str) -> Headers:
     """Return the headers for an answer at a path; only the page of documentation may run anything."""
     return DOCS_HEADERS if path.startswith(DOCS) else HEADERS
+
+
+def request_id(sent: Iterable[tuple[bytes, bytes]]) -> str:
+    """Return the id that a request's headers hold, if it is one that can be logged, else a new one."""
+    for name, value in sent:
+        if name == b"x-request-id" and PLAIN_ID.fullmatch(value):
+            return str(value, "ascii")
+    return f"{random.getrandbits(128):032x}"  # it tells requests apart and guards nothing

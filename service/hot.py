@@ -55,6 +55,8 @@ class Forecasts:
         Raises:
             GatecastError: the request cannot be answered; `problems` has the status.
         """
+        if self.batcher.full:
+            raise self.batcher.refusal()
         model = self.models().find(name, _ref(scope))
         body = await receive_body(scope, receive, self.limits.max_body_bytes)
         question = await self._read(model, body)

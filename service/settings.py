@@ -36,7 +36,7 @@ class Settings:
     max_body_bytes: int = 1_000_000
     max_rows: int = 10_000
     max_windows: int = 256
-    max_queue: int = 512
+    max_queue: int = 256
     deadline_seconds: float = 10.0
     receive_seconds: float = 10.0
     host: str | None = None

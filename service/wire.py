@@ -8,21 +8,29 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import uuid
+import random
+from functools import cache
 from typing import Any
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
+from starlette.responses import Response
 from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from forecasting.errors import GatecastError
+from service.batching import Batcher
 from service.body import TOO_SLOW
-from service.headers import HEADERS
-from service.problems import HeadTooLarge, NotHttp, TooSlow, problem_response
+from service.headers import HEADERS, request_id
+from service.problems import HeadTooLarge, NotHttp, Overloaded, TooSlow, problem_response
 from service.settings import Settings
 
 TRANSPORT = "gatecast.transport"
+SHED = (b"/forecast", b"/invocations", b"/infer")
+"""How the addresses end that ask for computations."""
+
+NO_ID = "0" * 32
+
 LONGEST_HEAD = 65_536
 """Bytes of address and headers, or of anything else between two pieces of a body."""
 
@@ -83,8 +91,9 @@ class Wire(HttpToolsProtocol):
         self._since: float | None = self.loop.time()
         self._unsent_since = self.loop.time()
         self._head = self._unsent = 0
-        self._large = self._over = self._offered = False
+        self._large = self._over = self._offered = self._shed = False
         self._extensions: dict[str, Any] = {}
+        self._batcher: Batcher | None = app_state.get("batcher")
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as uvicorn has it
         """Let the requests of this connection know their transport."""
@@ -120,19 +129,52 @@ class Wire(HttpToolsProtocol):
             if self._large:
                 raise HeadTooLarge  # the parser gives up
         self._offered = self.parser.should_upgrade() and self.parser.get_method() != b"CONNECT"
-        if not self._offered:
+        flooded = self._flooded()
+        self._shed = flooded is not None
+        if flooded:
+            self._shed_to(flooded)
+        elif not self._offered:
             super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
         """Pass a piece of a body on."""
         self._head = 0
-        super().on_body(body)
+        if not self._shed:
+            super().on_body(body)
 
     def on_message_complete(self) -> None:
         """End a request; what comes next may take its time to begin."""
-        if not self._offered:
+        if self._shed:
+            self._next_after_shed()
+        elif not self._offered:
             super().on_message_complete()
-            self._since, self._head = None, 0
+        else:
+            return
+        self._since, self._head = None, 0
+
+    def _flooded(self) -> Batcher | None:
+        """Return the queue that is full, where the request is for it and its answer is the next to go out."""
+        if self._batcher is None or not self._batcher.full or not self.url.partition(b"?")[0].endswith(SHED):
+            return None
+        return self._batcher if not self._offered and (self.cycle is None or self.cycle.response_complete) else None
+
+    def _shed_to(self, batcher: Batcher) -> None:
+        """Refuse a request without the app: to begin and end one there takes several times as long.
+
+        In a flood nearly all requests are refused, and what that costs is taken from those that are answered.
+        """
+        batcher.refusal()
+        own = f"{random.getrandbits(128):032x}".encode()
+        self.transport.write(_head(503, self.server_state.default_headers) + own.join(_shed_answer()))
+
+    def _next_after_shed(self) -> None:
+        """Wait for the next request, as after any other."""
+        self._shed = False
+        if not self.parser.should_keep_alive():
+            self.transport.close()
+            return
+        self._unset_keepalive_if_required()
+        self.timeout_keep_alive_task = self.loop.call_later(self.timeout_keep_alive, self.timeout_keep_alive_handler)
 
     def _parse(self, data: bytes) -> None:
         left = memoryview(data)
@@ -225,9 +267,23 @@ def _too_large() -> HeadTooLarge:
 
 def _answer(error: GatecastError, default: list[tuple[bytes, bytes]]) -> bytes:
     """Return a whole answer as it goes over the wire; its id is in the log, too."""
-    request_id = uuid.uuid4().hex
-    answer = problem_response(error, request_id)
-    log.info("request %s: refused with %d: %s", request_id, answer.status_code, error)
-    ours = ((b"x-request-id", request_id.encode()), (b"connection", b"close"))
-    lines = [b"%b: %b\r\n" % header for header in (*default, *answer.raw_headers, *HEADERS, *ours)]
-    return b"".join([STATUS_LINE[answer.status_code], *lines, b"\r\n", bytes(answer.body)])
+    own = request_id(())
+    answer = problem_response(error, own)
+    log.info("request %s: refused with %d: %s", own, answer.status_code, error)
+    return _head(answer.status_code, default) + _rest(answer, own, (b"connection", b"close"))
+
+
+def _head(status: int, default: list[tuple[bytes, bytes]]) -> bytes:
+    return b"".join([STATUS_LINE[status], *(b"%b: %b\r\n" % header for header in default)])
+
+
+def _rest(answer: Response, own: str, *more: tuple[bytes, bytes]) -> bytes:
+    headers = (*answer.raw_headers, *HEADERS, (b"x-request-id", own.encode()), *more)
+    return b"".join([*(b"%b: %b\r\n" % header for header in headers), b"\r\n", bytes(answer.body)])
+
+
+@cache
+def _shed_answer() -> list[bytes]:
+    """Return what is sent to everybody who is refused in a flood, but for the id that stands between the pieces."""
+    error = Overloaded("more windows wait for an answer than can be computed in time: come again")
+    return _rest(problem_response(error, NO_ID), NO_ID).split(NO_ID.encode())

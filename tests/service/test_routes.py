@@ -33,7 +33,7 @@ def test_a_model_is_described(client: TestClient) -> None:
         "max_body_bytes": 20_000,
         "max_rows": 50,
         "max_windows": 3,
-        "max_queue": 512,
+        "max_queue": 256,
         "deadline_seconds": 10.0,
         "receive_seconds": 10.0,
         "max_depth": 5,
