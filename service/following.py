@@ -30,6 +30,9 @@ from service.telemetry import Metrics
 START_SECONDS = 5.0
 """How long a start without a model on disk waits for the registry before the service answers that it is not ready."""
 
+SETTLED_SECONDS = 1.0
+"""After a start with models on disk, how long the registry is left alone: to import its client is seconds of work."""
+
 LONGEST_REGISTRY_SECONDS = 15.0
 SICK_ANSWERS = 3
 """Answers that are not finite after which a version makes way for the one before it."""
@@ -107,7 +110,8 @@ class Follower:
             await self._start(loader)
         except Exception:
             log.exception("what is kept on disk cannot be used; the registry is asked")
-        await self._rounds.run(partial(self._round, loader))
+        pause = min(self._settings.poll_seconds, SETTLED_SECONDS) if self._models.served else 0.0
+        await self._rounds.run(partial(self._round, loader), pause)
 
     async def _start(self, loader: Loader) -> None:
         """Serve what is kept on disk, before the registry is asked."""

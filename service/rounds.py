@@ -26,17 +26,17 @@ class Rounds:
         self._coming: list[asyncio.Future[None]] = []
         self._present: list[asyncio.Future[None]] = []
 
-    async def run(self, work: Round) -> None:
-        """Do one round after the other until cancelled; then tell those who wait that none will come."""
+    async def run(self, work: Round, pause: float) -> None:
+        """After a pause do one round after the other until cancelled; then tell those who wait that none will come."""
         self._running = True
         try:
             while True:
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self._wake.wait(), pause)
                 self._wake.clear()
                 self._present, self._coming = self._coming, []
                 pause = await self._one(work)
                 _answer(self._present)
-                with suppress(TimeoutError):
-                    await asyncio.wait_for(self._wake.wait(), pause)
         finally:
             self._running = False
             _answer([*self._present, *self._coming], NotReady("the service is about to end"))
