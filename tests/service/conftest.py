@@ -36,7 +36,7 @@ class FolderSource:
         return self.folders[ref.name]
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def folder_source() -> type[FolderSource]:
     return FolderSource
 

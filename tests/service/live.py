@@ -15,6 +15,7 @@ from pathlib import Path
 import uvicorn
 
 from service.app import create_app
+from service.door import Door
 from service.models import PRODUCTION, ServedRef
 from service.settings import Settings
 
@@ -64,9 +65,9 @@ def read_all(line: socket.socket) -> bytes:
     return found
 
 
-def config(settings: Settings, folder: Path, port: int) -> uvicorn.Config:
+def config(app: Door, port: int) -> uvicorn.Config:
     return uvicorn.Config(
-        create_app(settings, OneFolder(folder)),
+        app,
         host=HOST,
         port=port,
         http="service.wire:Wire",
@@ -78,9 +79,13 @@ def config(settings: Settings, folder: Path, port: int) -> uvicorn.Config:
     )
 
 
+def in_a_thread(settings: Settings, folder: Path) -> contextlib.AbstractContextManager[Live]:
+    return listening(create_app(settings, OneFolder(folder)))
+
+
 @contextlib.contextmanager
-def in_a_thread(settings: Settings, folder: Path) -> Iterator[Live]:
-    server = uvicorn.Server(config(settings, folder, 0))
+def listening(app: Door) -> Iterator[Live]:
+    server = uvicorn.Server(config(app, 0))
     thread = threading.Thread(target=server.run)
     thread.start()
     try:
