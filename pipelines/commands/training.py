@@ -1,0 +1,130 @@
+"""Commands that make forecasters and use them: train, backtest, forecast."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import click
+import msgspec
+
+from pipelines.commands.calling import PROJECT, PROJECT_FILE, REF, Call, command
+
+
+@command
+@PROJECT
+@click.option("--tune", type=click.IntRange(1), metavar="N", help="Search the settings in N trials first.")
+@click.option(
+    "--tune-minutes", type=click.FloatRange(0), metavar="M", help="With --tune: begin no trial after M minutes."
+)
+def train(call: Call, project: Path, tune: int | None, tune_minutes: float | None) -> object:
+    """Train, judge and register a model; promote it if it is better. PROJECT names data and targets.
+
+    With --tune N the settings of [model] and [train] are searched first, by the error on validation rows, until N
+    trials are done in all: a search that was ended goes on, and one that is done is not done again for the same data.
+    """
+    from forecasting.project import load_project
+
+    if tune_minutes is not None and tune is None:
+        message = "--tune-minutes bounds a search, and --tune N asks for one: give both or --tune alone"
+        raise click.UsageError(message)
+    read = load_project(project)  # before the imports that take seconds
+    from pipelines.display import show_scorecard
+    from pipelines.train import train as run_training
+
+    registry, home = call.settings.registry(), call.settings.home
+    tuning: dict[str, object] = {}
+    if tune is None:
+        trained = run_training(read, registry, home, call.console)
+    else:
+        from pipelines.tune import Budget, Place, train_tuned
+
+        budget = Budget.of(tune, tune_minutes)
+        trained, tuned = train_tuned(read, budget, Place(registry, home, call.console))
+        tuning = {"tuning": tuned.to_json()}
+    version, decision = trained.version, trained.decision
+    show_scorecard(trained.scorecard, call.console)
+    verb = "promoted to production" if decision.promote else "registered, not promoted"
+    call.say(f"{version.name} version {version.version} {verb}: {decision.reason}")
+    return {
+        "model": version.name,
+        "version": version.version,
+        "run_id": version.run_id,
+        "promoted": decision.promote,
+        "reason": decision.reason,
+        "scores": {"model": trained.scorecard.model, "baselines": trained.scorecard.baselines},
+        "reasons": trained.scorecard.reasons,
+        **tuning,
+    }
+
+
+@command
+@PROJECT
+@REF
+def backtest(call: Call, project: Path, ref: str) -> object:
+    """Judge a registered model again, beside the baselines. The data of PROJECT are read as they are now."""
+    from forecasting.project import load_project
+
+    read = load_project(project)
+    from pipelines.backtest import backtest_version
+    from pipelines.display import show_scorecard
+
+    card = backtest_version(read, call.settings.registry(), ref)
+    show_scorecard(card, call.console)
+    return card
+
+
+def _levels(_context: click.Context, _option: click.Parameter, given: str | None) -> list[int] | None:
+    """Read whole numbers between commas."""
+    if given is None:
+        return None
+    if not re.fullmatch(r"\d{1,2}(,\d{1,2})*", given):
+        message = f"{given!r} is no list of levels; give whole percents as in 80,90,95"
+        raise click.BadParameter(message)
+    return [int(level) for level in given.split(",")]
+
+
+@command
+@click.argument("data", type=click.Path(path_type=Path))
+@click.option("-p", "--project", type=PROJECT_FILE, default="gatecast.toml", show_default=True, help="Project file.")
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="CSV to write [default: standard output]")
+@REF
+@click.option("--bundle", type=click.Path(path_type=Path), help="A bundle's folder instead of a registered model.")
+@click.option("--levels", callback=_levels, metavar="L,L", help="Intervals, in percent [default: 90, if calibrated]")
+def forecast(  # noqa: PLR0913 - an option each
+    call: Call,
+    data: Path,
+    *,
+    project: Path,
+    output: Path | None,
+    ref: str,
+    bundle: Path | None,
+    levels: list[int] | None,
+) -> object:
+    """Forecast what follows the last rows of a file. DATA is a file with the columns of the project.
+
+    Covariates that are known in advance are needed for the steps to come, too: in rows behind the last one with a
+    target, whose targets are empty.
+    """
+    from forecasting.project import load_project
+
+    read = load_project(project)
+    from forecasting.bundle import load_bundle
+    from pipelines.forecast import forecast_file
+    from pipelines.versions import open_version
+
+    if bundle:
+        opened = load_bundle(bundle)
+    else:
+        registry = call.settings.registry()
+        opened = open_version(registry, registry.version(read.name, ref))
+    table, cautions = forecast_file(read, opened, data, levels)
+    for series, found in cautions.items():
+        for caution in found:
+            click.echo(f"{series}: {caution.code}: {caution.detail}", err=True)
+    if output:
+        table.to_csv(output, index=False)
+        call.say(f"{len(table)} rows written to {output}")
+    elif not call.as_json:
+        click.echo(table.to_csv(index=False), nl=False)
+    return msgspec.json.decode(table.to_json(orient="records"))
