@@ -34,7 +34,8 @@ MODEL, VERSION = "/v2/models/{name}", "/v2/models/{name}/versions/{version}"
 ModelName = Annotated[str, Path(max_length=128)]
 Version = Annotated[str, Path(max_length=128, description="A version or alias that is loaded.")]
 Head = Annotated[
-    str | None, Header(alias=HEAD, max_length=32, description="Bytes of JSON, where tensors in binary come behind it.")
+    str,
+    Header(alias=HEAD, pattern="^[0-9]{1,18}$", description="Bytes of JSON, where tensors in binary come behind it."),
 ]
 P = ParamSpec("P")
 
@@ -145,7 +146,7 @@ async def version_ready(request: Request, name: ModelName, version: Version) -> 
     return _json({"ready": True})
 
 
-async def infer(request: Request, name: ModelName, head: Head = None) -> Response:
+async def infer(request: Request, name: ModelName, head: Head = "") -> Response:
     """Forecast what follows the last rows of one window or of a batch; nothing is remembered.
 
     Inputs and outputs may be in JSON, or in binary behind it. A 200 holds finite numbers only.
@@ -153,12 +154,12 @@ async def infer(request: Request, name: ModelName, head: Head = None) -> Respons
     return await _infer(request, _models(request).find(name), head)
 
 
-async def infer_version(request: Request, name: ModelName, version: Version, head: Head = None) -> Response:
+async def infer_version(request: Request, name: ModelName, version: Version, head: Head = "") -> Response:
     """Forecast by a version of a model that is loaded."""
     return await _infer(request, _models(request).find(name, version), head)
 
 
-async def _infer(request: Request, model: ServedModel, head: str | None) -> Response:
+async def _infer(request: Request, model: ServedModel, head: str) -> Response:
     forecasts: Forecasts = request.app.state.forecasts
     body = await receive_body(request.scope, request.receive, forecasts.limits.max_body_bytes, MEDIA)
     asked, wanted, tensors = await run_in_threadpool(_read_body, model, body, head, forecasts.limits)
@@ -175,7 +176,7 @@ async def _infer(request: Request, model: ServedModel, head: str | None) -> Resp
 
 
 def _read_body(
-    model: ServedModel, body: bytes, head: str | None, limits: Limits
+    model: ServedModel, body: bytes, head: str, limits: Limits
 ) -> tuple[list[Asked], InferRequest, dict[str, Tensor]]:
     wanted, tensors = read_tensors(body, head)
     return windows_of_tensors(model.bundle, wanted, tensors, limits), wanted, tensors

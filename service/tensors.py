@@ -123,8 +123,8 @@ class Tensor(NamedTuple):
 _DECODER = msgspec.json.Decoder(InferRequest)
 
 
-def read_tensors(body: bytes, head: str | None) -> tuple[InferRequest, dict[str, Tensor]]:
-    """Return a request and its inputs by name; `head` is how many bytes of it are JSON, where not all are.
+def read_tensors(body: bytes, head: str) -> tuple[InferRequest, dict[str, Tensor]]:
+    """Return a request and its inputs by name; `head` says how many bytes of it are JSON, empty where all are.
 
     Raises:
         NotJson, WindowRejected: it cannot be used.
@@ -149,12 +149,10 @@ def read_tensors(body: bytes, head: str | None) -> tuple[InferRequest, dict[str,
     return request, found
 
 
-def _split(body: bytes, head: str | None) -> tuple[bytes, bytes]:
-    if head is None:
-        return body, b""
-    length = int(head) if head.isascii() and head.isdecimal() and len(head) < len("1" * 19) else -1
-    if not 0 <= length <= len(body):
-        message = f"Inference-Header-Content-Length has to be a number up to {len(body)}, the bytes that came"
+def _split(body: bytes, head: str) -> tuple[bytes, bytes]:
+    length = int(head or len(body))
+    if length > len(body):
+        message = f"Inference-Header-Content-Length says {length}; {len(body)} bytes came"
         raise WindowRejected(message)
     return body[:length], body[length:]
 
