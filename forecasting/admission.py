@@ -117,9 +117,10 @@ def scale_windows(bundle: Bundle, windows: Sequence[Window]) -> Scaled:
 
 def refuse_far(spec: Spec, windows: Sequence[Window], scaled: Scaled) -> Iterator[tuple[int, WindowRejected]]:
     """Yield the place of each window that has a cell absurdly far from what the model was trained on, and the error."""
-    far = np.abs(scaled.z) > FARTHEST
-    if not far.any():
+    size = np.abs(scaled.z)
+    if not np.fmax.reduce(size, axis=None) > FARTHEST:
         return
+    far = size > FARTHEST
     for place in np.flatnonzero(far.any(axis=(1, 2))).tolist():
         message = (
             f"{_place(spec, windows[place], far[place])} is more than {FARTHEST:.0e} standard deviations "
@@ -131,7 +132,7 @@ def refuse_far(spec: Spec, windows: Sequence[Window], scaled: Scaled) -> Iterato
 def _with_ahead(spec: Spec, windows: Sequence[Window]) -> Float[np.ndarray, "window reach columns"]:
     """Return the rows and, where covariates are known in advance, a row for each step to come, NaN but for those."""
     if not spec.columns.known:
-        return np.stack([window.values for window in windows])
+        return windows[0].values[None] if len(windows) == 1 else np.stack([window.values for window in windows])
     rows = len(windows[0].values)
     raw = np.full((len(windows), rows + spec.horizon, len(spec.columns.row)), np.nan, dtype=np.float32)
     for own, window in zip(raw, windows, strict=True):
@@ -155,8 +156,8 @@ def is_new(bundle: Bundle, window: Window) -> bool:
 
 def cautions_about(bundle: Bundle, windows: Sequence[Window], scaled: Scaled) -> list[tuple[Caution, ...]]:
     """Return what is odd about each of some windows that can be used."""
-    missing = np.isnan(scaled.z)
-    whole = not missing.any()
+    whole = not np.isnan(scaled.z.sum())
+    missing = scaled.z if whole else np.isnan(scaled.z)
     return [
         (
             *_window_cautions(bundle, window, place, scaled.static),

@@ -102,6 +102,16 @@ class Calibration(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         """The places of .1 to .9 among the probabilities."""
         return [place for place, one in enumerate(self.probabilities) if _grain(one) in DECILES]
 
+    def ends(self, levels: tuple[int, ...]) -> Float[np.ndarray, "end horizon column"]:
+        """Return the multipliers of both ends of some levels, the lower one first; all must be calibrated."""
+        if levels not in self._ends:
+            self._ends[levels] = self.factors[[place for level in levels for place in self.central[level]]]
+        return self._ends[levels]
+
+    @cached_property
+    def _ends(self) -> dict[tuple[int, ...], np.ndarray]:
+        return {}
+
     @cached_property
     def factors(self) -> Float[np.ndarray, "probability horizon column"]:
         """The multipliers as an array."""

@@ -6,6 +6,7 @@ rounding.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
@@ -232,7 +233,7 @@ def _inputs(spec: Spec, windows: Sequence[Window], scaled: Scaled) -> Inputs:
     rows, seen = len(windows[0].values), spec.columns.seen
     times = [window.times for window in windows]
     if spec.calendar.width and all(time is not None for time in times):
-        calendar = spec.calendar.features(np.stack(times))  # type: ignore[arg-type] # none is None
+        calendar = spec.calendar.features(np.array(times))
     else:
         calendar = np.zeros((len(windows), rows, spec.calendar.width), dtype=np.float32)
     reach = rows + spec.horizon
@@ -241,25 +242,25 @@ def _inputs(spec: Spec, windows: Sequence[Window], scaled: Scaled) -> Inputs:
 
 
 def _in_data_units(
-    bundle: Bundle, windows: Sequence[Window], said: ZForecast, levels: Sequence[int]
+    bundle: Bundle, windows: Sequence[Window], said: ZForecast, levels: tuple[int, ...]
 ) -> tuple[Float[np.ndarray, "windows parts steps targets"], list[bool]]:
     """Return point, median and, by level, low and high, and which windows have finite numbers only.
 
     The ends may not pass the median by rounding.
     """
     calibration = bundle.calibration
-    ends = [place for level in levels for place in calibration.central[level]] if calibration else []
     count, horizon, targets = said.point.shape
-    units = together([bundle.scaler.units(window.series) for window in windows], axes=2).first(targets)
-    z = np.empty((count, 2 + len(ends), horizon, targets), dtype=np.float32)
+    units = together([bundle.scaler.target_units(window.series, targets) for window in windows], axes=2)
+    z = np.empty((count, 2 + 2 * len(levels), horizon, targets), dtype=np.float32)
     z[:, 0], z[:, 1] = said.point, said.median
     with np.errstate(over="ignore", invalid="ignore"):  # found by _usable
-        if calibration:
-            z[:, 2:] = said.median[:, None] + calibration.factors[ends] * said.scale[:, None]
+        if calibration and levels:
+            np.multiply(calibration.ends(levels), said.scale[:, None], out=z[:, 2:])
+            z[:, 2:] += said.median[:, None]
         answer = units.from_z(z, _smear(calibration, z) if calibration and not units.plain else 0.0)
-    np.minimum(answer[:, 2::2], answer[:, 1:2], out=answer[:, 2::2])
-    np.maximum(answer[:, 3::2], answer[:, 1:2], out=answer[:, 3::2])
-    return answer, _usable(z, answer)
+        np.minimum(answer[:, 2::2], answer[:, 1:2], out=answer[:, 2::2])
+        np.maximum(answer[:, 3::2], answer[:, 1:2], out=answer[:, 3::2])
+        return answer, _usable(z, answer)
 
 
 def _smear(calibration: Calibration, z: np.ndarray) -> Float[np.ndarray, "parts steps targets"]:
@@ -271,6 +272,6 @@ def _smear(calibration: Calibration, z: np.ndarray) -> Float[np.ndarray, "parts 
 
 def _usable(z: Float[np.ndarray, "windows ..."], answer: Float[np.ndarray, "windows ..."]) -> list[bool]:
     """Tell which windows have finite numbers only, in both units: bounds would make infinity look like an answer."""
-    if np.isfinite(z).all() and np.isfinite(answer).all():
+    if math.isfinite(z.sum()) and math.isfinite(answer.sum()):  # sums of what is finite, but for the very largest
         return [True] * len(z)
     return [bool(np.isfinite(one).all() and np.isfinite(other).all()) for one, other in zip(z, answer, strict=True)]

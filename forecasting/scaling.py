@@ -110,6 +110,17 @@ class Scaler(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         """Return the arrays of one series; of the whole panel where it is not known."""
         return self._arrays.get(series, self._arrays[None])
 
+    def target_units(self, series: str | None, targets: int) -> Units:
+        """Return the arrays of the targets of one series, which come first among its columns."""
+        known = series if series in self._arrays else None
+        if known not in self._targets:
+            self._targets[known] = self._arrays[known].first(targets)
+        return self._targets[known]
+
+    @cached_property
+    def _targets(self) -> dict[str | None, Units]:
+        return {}
+
     @cached_property
     def _known(self) -> frozenset[str]:
         return frozenset(self.ids)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import chain
@@ -109,11 +110,12 @@ def _plain(rows: Sequence[Sequence[float | None]], width: int) -> Values | None:
     if not width or set(map(len, rows)) != {width}:
         return None
     try:
-        with np.errstate(over="ignore"):  # found below
+        with np.errstate(over="ignore", invalid="ignore"):
             values = np.fromiter(chain.from_iterable(rows), np.float32, len(rows) * width)
+            whole = math.isfinite(values.sum())  # then every number is, and none was too large
     except TypeError:  # a missing cell
         return None
-    return values.reshape(-1, width) if np.isfinite(values).all() else None
+    return values.reshape(-1, width) if whole else None
 
 
 def _wrong_shape(rows: Rows, width: int, pointer: str) -> WindowRejected:

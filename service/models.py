@@ -62,7 +62,7 @@ class ServedModel:
         """What computes its forecasts."""
         return engine_for(self.bundle.forecaster)
 
-    @property
+    @cached_property
     def on_cpu(self) -> bool:
         """Tell whether its weights are in ordinary memory."""
         return self.bundle.forecaster.spread.device.type == "cpu"

@@ -50,18 +50,26 @@ class CompiledEngine:
         self._cells = open_cells(forecaster)
         self._road = Road(a, weights)
         self._members = [Member(a, _under(f"members.{place}.", weights)) for place in range(a.members)]
+        self._seen, self._waited = np.ones((1, 1, a.seen), np.float32), np.zeros((1, 1, a.seen), np.float32)
         self._spread, self._noise = weights["spread"] / np.float32(a.members), weights["noise"]
 
     def forecast_last(self, inputs: Inputs) -> ZForecast:
         """Return point, median and scale by window, step and target."""
         values, calendar, known = (part.transpose(1, 0, 2) for part in inputs[:3])
-        views, ahead = _views(values), _known(known)
+        views, ahead = self._views(values), _known(known)
         rows = {
             f"rows{place}": one.rows(views, calendar, ahead, inputs.static) for place, one in enumerate(self._members)
         }
         hidden = self._cells.run(None, rows)
         said = [one.corrections(last[0], ahead) for one, last in zip(self._members, hidden, strict=True)]
         return self._together(self._road.said(views, calendar[-1], ahead), said)
+
+    def _views(self, values: Float[np.ndarray, "time window column"]) -> Views:
+        if np.isnan(values.sum()):  # z units: finite or missing
+            return _views_with_holes(values)
+        changes = np.zeros(values.shape, dtype=np.float32)
+        np.subtract(values[1:], values[:-1], out=changes[1:])
+        return Views(values, changes, self._seen, self._waited)
 
     def _together(self, base: Float[np.ndarray, "window two horizon target"], said: list[np.ndarray]) -> ZForecast:
         """Add the mean of the members to anchor and road; the correction of the scale stays within its limits."""
@@ -185,17 +193,9 @@ def _under(prefix: str, weights: Weights) -> Weights:
     return {name.removeprefix(prefix): weight for name, weight in weights.items() if name.startswith(prefix)}
 
 
-def _views(values: Float[np.ndarray, "time window column"]) -> Views:
-    missing = np.isnan(values)
-    if not missing.any():
-        changes = np.zeros(values.shape, dtype=np.float32)
-        np.subtract(values[1:], values[:-1], out=changes[1:])
-        return Views(values, changes, np.ones((1, 1, values.shape[2]), np.float32), np.zeros_like(values[:1, :1]))
-    return _views_with_holes(values, missing)
-
-
-def _views_with_holes(values: np.ndarray, missing: np.ndarray) -> Views:
+def _views_with_holes(values: Float[np.ndarray, "time window column"]) -> Views:
     """Carry the last value of each column forward: the running maximum of observed positions is where it stands."""
+    missing = np.isnan(values)
     position = np.arange(1, len(values) + 1)[:, None, None]
     source = np.maximum.accumulate(np.where(missing, 0, position), axis=0)
     seen = source > 0
