@@ -32,12 +32,15 @@ from service.settings import Settings
 from service.shadow import Shadow
 from service.sources import ModelSource, RegistrySource
 from service.telemetry import Metrics
+from service.tracing import Traced, traced
 
 State = dict[str, Any]
 """What the wire is told: how long a request may take to arrive, the queue; and the app: whether it is `draining`."""
 
 
-def create_app(settings: Settings | None = None, source: ModelSource | None = None, cache: Cache | None = None) -> Door:
+def create_app(
+    settings: Settings | None = None, source: ModelSource | None = None, cache: Cache | None = None
+) -> Door | Traced:
     """Return an app, the door with FastAPI behind; it opens its models when it is started.
 
     Without arguments, as `uvicorn --factory service.app:create_app` calls it, the settings come from the environment
@@ -69,7 +72,8 @@ def create_app(settings: Settings | None = None, source: ModelSource | None = No
     app.add_exception_handler(RequestValidationError, on_bad_parameter)
     add_routes(app, limits, forecasts)
     publish(app, limits, keys_asked=bool(guard.asks))
-    return Door(app, guard, forecasts, app.state.metrics, log_all=settings.access_log)
+    door = Door(app, guard, forecasts, app.state.metrics, log_all=settings.access_log)
+    return traced(door, settings.traces)
 
 
 def _limits(settings: Settings) -> Limits:

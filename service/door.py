@@ -63,7 +63,7 @@ class Door:
 
     def _note(self, scope: Scope, visit: _Visit) -> None:
         """Count a request; log it where it failed, was slow, or all are to be logged."""
-        seconds, route = time.perf_counter() - visit.start, _route(scope)
+        seconds, route = time.perf_counter() - visit.start, route_of(scope)
         self._metrics.answered(scope["method"], route, visit.status, seconds)
         if self._log_all or visit.status >= 500 or seconds > SLOW_SECONDS:  # noqa: PLR2004 - our fault
             about = {
@@ -108,7 +108,7 @@ class _Visit:
         await self._send({"type": "http.response.body", "body": content})
 
 
-def _route(scope: Scope) -> str:
+def route_of(scope: Scope) -> str:
     """Return the template of the route, so that the number of labels stays bounded."""
     route: Any = scope.get("route")
     if route is not None:

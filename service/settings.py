@@ -22,7 +22,8 @@ class Settings:
 
     `tracking_uri` None is the embedded store under `home`; `models` (NAME or NAME@ALIAS-OR-VERSION) empty is every
     model with the alias `production`. `shadow` is an alias whose version runs beside production and never answers.
-    `host` is the address the service is bound to, None where whoever started it did not say.
+    `host` is the address the service is bound to, None where whoever started it did not say. `traces` is the exporter
+    that OpenTelemetry's variables ask for.
     """
 
     home: Path = Path(".gatecast")
@@ -44,6 +45,7 @@ class Settings:
     keys_file: Path | None = None
     access_log: bool = False
     log_format: str = "text"
+    traces: str | None = None
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str] = os.environ) -> Settings:
@@ -75,7 +77,18 @@ class Settings:
             keys_file=Path(keys) if keys else None,
             access_log=read.switch("GATECAST_ACCESS_LOG", cls.access_log),
             log_format=read.choice("GATECAST_LOG_FORMAT", cls.log_format, "text", "json"),
+            traces=_exporter(environ),
         )
+
+
+def _exporter(environ: Mapping[str, str]) -> str | None:
+    """Return the exporter of traces that OpenTelemetry's own variables ask for; the rest of them its SDK reads."""
+    if (environ.get("OTEL_SDK_DISABLED") or "").lower() == "true":
+        return None
+    addresses = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
+    default = "otlp" if any(environ.get(address) for address in addresses) else "none"
+    asked = environ.get("OTEL_TRACES_EXPORTER") or default
+    return None if asked == "none" else asked
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,20 @@ def test_an_empty_environment_gives_the_defaults() -> None:
     assert Settings.from_env({"GATECAST_DEVICE": "", "GATECAST_TRACKING_URI": ""}) == Settings()
 
 
+@pytest.mark.parametrize(
+    ("environ", "exporter"),
+    [
+        ({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://collector:4318"}, "otlp"),
+        ({"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": "http://collector:4318/v1/traces"}, "otlp"),
+        ({"OTEL_TRACES_EXPORTER": "console"}, "console"),
+        ({"OTEL_TRACES_EXPORTER": "none", "OTEL_EXPORTER_OTLP_ENDPOINT": "http://collector:4318"}, None),
+        ({"OTEL_SDK_DISABLED": "true", "OTEL_TRACES_EXPORTER": "console"}, None),
+    ],
+)
+def test_traces_are_asked_for_by_the_variables_of_opentelemetry(environ: dict[str, str], exporter: str | None) -> None:
+    assert Settings.from_env(environ).traces == exporter
+
+
 def test_every_variable_is_read() -> None:
     found = Settings.from_env(
         {
