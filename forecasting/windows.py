@@ -87,7 +87,7 @@ def _ahead(spec: Spec, raw: RawWindow) -> Values | None:
 
 def _array(rows: Rows, width: int, pointer: str, missing: bool) -> Values:
     """Return float32 of shape (rows, columns as they came), NaN where missing, if that is allowed."""
-    plain = None if isinstance(rows, np.ndarray) else _plain(rows, width)
+    plain = _finished(rows, width) if isinstance(rows, np.ndarray) else _plain(rows, width)
     if plain is not None:
         return plain
     try:
@@ -103,6 +103,12 @@ def _array(rows: Rows, width: int, pointer: str, missing: bool) -> Values:
         np.abs(values) > LARGEST, pointer, "is beyond what 32-bit floats hold; send a value in the data's units"
     )
     return values.astype(np.float32)
+
+
+def _finished(rows: Values, width: int) -> Values | None:
+    """Return an array that is as it should be already; None where it is not."""
+    fits = rows.dtype == np.float32 and rows.ndim == 2 and rows.shape[1] == width and len(rows)  # noqa: PLR2004
+    return rows if fits and np.isfinite(rows).all() else None
 
 
 def _plain(rows: Sequence[Sequence[float | None]], width: int) -> Values | None:

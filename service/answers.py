@@ -21,6 +21,7 @@ from forecasting.windows import RawWindow, build_window
 from service.body import decode, windows_of
 from service.models import ServedModel
 from service.problems import ContractChanged
+from service.quick import Usual
 from service.schemas import ForecastAnswer, ForecastsAnswer, ForecastStep, Limits, Warned, WindowAnswer, WindowRequest
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -50,16 +51,29 @@ def read_question(model: ServedModel, body: bytes, limits: Limits) -> Question:
     return Question([pointer for pointer, _ in windows], asked, several)
 
 
+def usual_question(model: ServedModel, usual: Usual, rows: Float[np.ndarray, "rows columns"]) -> Question:
+    """Do the same for a usual request, whose rows are an array.
+
+    Raises:
+        WindowRejected, ContractChanged: as `read_question` does.
+    """
+    raw = RawWindow(rows, last_timestamp=_instant(usual.last_timestamp), series=usual.series, horizon=usual.horizon)
+    return Question(("",), (_built(model, raw, usual.levels),), several=False)
+
+
 def _asked(model: ServedModel, window: WindowRequest, pointer: str, limits: Limits) -> Asked:
     try:
-        raw = _raw(window, limits)
-        try:
-            return Asked(build_window(model.bundle.spec, raw), window.levels, window.horizon)
-        except WindowRejected:
-            _refuse_old_contract(model, raw)
-            raise
+        return _built(model, _raw(window, limits), window.levels)
     except WindowRejected as error:
         raise WindowRejected(str(error), pointer + error.pointer) from error
+
+
+def _built(model: ServedModel, raw: RawWindow, levels: Sequence[int] | None) -> Asked:
+    try:
+        return Asked(build_window(model.bundle.spec, raw), levels, raw.horizon)
+    except WindowRejected:
+        _refuse_old_contract(model, raw)
+        raise
 
 
 def _refuse_old_contract(model: ServedModel, raw: RawWindow) -> None:
@@ -124,12 +138,16 @@ def _raw(window: WindowRequest, limits: Limits) -> RawWindow:
         rows=rows,
         columns=window.columns,
         timestamps=None if window.timestamps is None else [nanoseconds(time) for time in window.timestamps],
-        last_timestamp=None if window.last_timestamp is None else nanoseconds(window.last_timestamp),
+        last_timestamp=_instant(window.last_timestamp),
         series=window.series,
         known_future=window.known_future,
         static=window.static or {},
         horizon=window.horizon,
     )
+
+
+def _instant(time: datetime | None) -> int | None:
+    return None if time is None else nanoseconds(time)
 
 
 def nanoseconds(time: datetime) -> int:

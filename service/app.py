@@ -26,6 +26,7 @@ from service.logs import configure_logs
 from service.models import Models
 from service.openapi import publish
 from service.problems import on_bad_parameter, on_error, on_http_error
+from service.quick import QuickReader
 from service.routes import add_routes
 from service.schemas import Limits
 from service.settings import Settings
@@ -95,6 +96,7 @@ def _forecasts(app: FastAPI, settings: Settings, limits: Limits) -> Forecasts:
         limits=limits,
         batcher=batcher,
         shadow=Shadow(lambda: app.state.models, app.state.metrics),
+        reader=QuickReader(),
         strict=settings.implausible == "refuse",
         on_sick=app.state.follower.sick,
     )

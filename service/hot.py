@@ -15,10 +15,11 @@ from starlette.types import Receive, Scope
 
 from forecasting.errors import NotFinite
 from forecasting.prediction import Asked, WindowForecast
-from service.answers import Question, read_question, refused_or, write_answer
+from service.answers import Question, read_question, refused_or, usual_question, write_answer
 from service.batching import Batcher
 from service.body import receive_body
 from service.models import Models, ServedModel
+from service.quick import QuickReader
 from service.schemas import Limits
 from service.shadow import Shadow
 
@@ -46,6 +47,7 @@ class Forecasts:
     limits: Limits
     batcher: Batcher
     shadow: Shadow
+    reader: QuickReader
     strict: bool
     on_sick: Callable[[ServedModel], None]
 
@@ -86,6 +88,9 @@ class Forecasts:
 
     async def _read(self, model: ServedModel, body: bytes) -> Question:
         if len(body) <= QUICK_BYTES:
+            usual = self.reader.read(body)
+            if usual is not None and len(usual[1]) <= self.limits.max_rows:
+                return usual_question(model, *usual)
             return read_question(model, body, self.limits)
         return await run_in_threadpool(read_question, model, body, self.limits)
 

@@ -30,6 +30,8 @@ Known = Annotated[
         "as are asked for, at most for all the model has. null is a missing value.",
     ),
 ]
+SeriesId = Annotated[str, Meta(max_length=256, description="Id of the series, where the model has several.")]
+Positive = Annotated[int, Meta(ge=1, description="Steps to return; at most, and by default, the model's.")]
 Level = Annotated[int, Meta(ge=1, le=99)]
 Levels = Annotated[
     list[Level],
@@ -52,12 +54,8 @@ class WindowRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     data: Matrix | None = None
     timestamps: Annotated[list[Time] | None, Meta(description="One a row; gaps become missing rows.")] = None
     last_timestamp: Annotated[Time | None, Meta(description="Time of the last row, if there are no gaps.")] = None
-    series: (
-        Annotated[str, Meta(max_length=256, description="Id of the series, where the model has several.")] | None
-    ) = None
-    horizon: Annotated[int, Meta(ge=1, description="Steps to return; at most, and by default, the model's.")] | None = (
-        None
-    )
+    series: SeriesId | None = None
+    horizon: Positive | None = None
     levels: Levels | None = None
     known_future: Known | None = None
     static: Static | None = None
