@@ -16,7 +16,7 @@ def test_the_list_of_models_pages(serve: Callable[..., TestClient], tiny_bundle:
 
 
 def test_a_parameter_out_of_range_is_a_problem(client: TestClient) -> None:
-    for query in ("limit=0", "limit=1001", "limit=x", "cursor=%25%25", "cursor=gA=="):
+    for query in ("limit=0", "limit=1001", "limit=x", "cursor=%25%25", "cursor=gA=", "cursor=gA==="):
         answer = client.get(f"/v1/models?{query}")
         assert answer.status_code == 422
         assert answer.headers["content-type"] == "application/problem+json"

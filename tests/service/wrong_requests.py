@@ -413,7 +413,7 @@ METHODS: tuple[tuple[str, str, int, str], ...] = (
     ("GET", "/v1/models/other", 404, "unknown-model"),
     ("GET", "/v1/models?limit=0", 422, "bad-parameter"),
     ("GET", f"/v1/models?limit={MARK}", 422, "bad-parameter"),
-    ("GET", f"/v1/models?cursor={MARK}", 422, "bad-parameter"),
+    ("GET", f"/v1/models?cursor={MARK}!", 422, "bad-parameter"),
     ("GET", "/v1/models?limit=" + "9" * 5000, 422, "bad-parameter"),
 )
 
