@@ -8,12 +8,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
-import pandas as pd
-from jaxtyping import Float, Int
+from jaxtyping import Float
 
 from forecasting.admission import (
     Caution,
@@ -26,9 +24,10 @@ from forecasting.admission import (
     scale_windows,
 )
 from forecasting.bundle import Bundle, Spec
-from forecasting.conformal import JUDGED, Calibration
+from forecasting.conformal import Calibration
 from forecasting.engines import EagerEngine, Engine, Inputs, ZForecast
 from forecasting.errors import GatecastError, NotFinite, WindowRejected
+from forecasting.forecasts import Interval, WindowForecast, default_levels, forecast_columns, forecast_frame
 from forecasting.scaling import together
 from forecasting.stepping import times_after
 
@@ -46,39 +45,6 @@ __all__ = [
     "forecast_many",
     "predict_z",
 ]
-
-
-class Interval(NamedTuple):
-    """Between `low` and `high`, both included, what comes is expected to lie as often as its level says."""
-
-    low: Float[np.ndarray, "steps targets"]
-    high: Float[np.ndarray, "steps targets"]
-
-
-@dataclass(frozen=True)
-class WindowForecast:
-    """The next rows, in the units of the data; `instants` (UTC nanoseconds) is None without times before.
-
-    `intervals` are by level in percent; low <= median <= high. `cold`: training never saw the series, and the window is
-    shorter than what the model looks back on.
-    """
-
-    instants: Int[np.ndarray, " steps"] | None
-    point: Float[np.ndarray, "steps targets"]
-    median: Float[np.ndarray, "steps targets"]
-    intervals: Mapping[int, Interval] = field(default_factory=dict)
-    cold: bool = False
-    cautions: tuple[Caution, ...] = ()
-
-    @property
-    def status(self) -> Literal["ready", "cold"]:
-        """`cold` or `ready`."""
-        return "cold" if self.cold else "ready"
-
-    @property
-    def times(self) -> pd.DatetimeIndex | None:
-        """The times as an index; made on demand, for it costs a tenth of a forecast."""
-        return None if self.instants is None else pd.DatetimeIndex(self.instants, tz="UTC")
 
 
 class Asked(NamedTuple):
@@ -134,31 +100,6 @@ def forecast_many(
     return answers
 
 
-def forecast_frame(answer: WindowForecast, targets: tuple[str, ...], series: str | None = None) -> pd.DataFrame:
-    """Return a forecast as a table with a row a step.
-
-    Its columns are those of `forecast_columns`.
-    """
-    return pd.DataFrame(forecast_columns(answer, targets, series))
-
-
-def forecast_columns(answer: WindowForecast, targets: tuple[str, ...], series: str | None = None) -> dict[str, Any]:
-    """Return a forecast by column.
-
-    They are `series` (if given), `timestamp` (if known), `step`, the targets, `<target>-median` and, by level,
-    `<target>-lo-<level>` and `<target>-hi-<level>`.
-    """
-    columns: dict[str, Any] = {} if series is None else {"series": series}
-    columns |= {} if answer.times is None else {"timestamp": answer.times}
-    columns |= {"step": range(1, len(answer.point) + 1)}
-    columns |= dict(zip(targets, answer.point.T, strict=True))
-    columns |= {f"{name}-median": one for name, one in zip(targets, answer.median.T, strict=True)}
-    for level, (low, high) in answer.intervals.items():
-        for c, name in enumerate(targets):
-            columns |= {f"{name}-lo-{level}": low[:, c], f"{name}-hi-{level}": high[:, c]}
-    return columns
-
-
 def predict_z(bundle: Bundle, window: Window, engine: Engine | None = None) -> ZForecast:
     """Forecast one window in z units, by an engine (default: the network); `ahead` may be too short, or None.
 
@@ -170,13 +111,6 @@ def predict_z(bundle: Bundle, window: Window, engine: Engine | None = None) -> Z
         raise error
     said = (engine or EagerEngine(bundle.forecaster)).forecast_last(_inputs(bundle.spec, [window], scaled))
     return ZForecast(*(part[0] for part in said))
-
-
-def default_levels(calibration: Calibration | None) -> tuple[int, ...]:
-    """Return the levels of the intervals that are given where none are asked for."""
-    if calibration is None:
-        return ()
-    return (JUDGED,) if JUDGED in calibration.levels else calibration.levels[:1]
 
 
 def _levels(calibration: Calibration | None, asked: Sequence[int] | None) -> tuple[int, ...]:

@@ -16,7 +16,7 @@ from service.settings import Settings
 ANYONE, ANY_KEY = "anyone", ""
 
 TABLE: tuple[tuple[str, str], ...] = (
-    (r"/livez|/readyz|/ping", ANYONE),
+    (r"/livez|/readyz|/ping|/health|/v2/health/(?:live|ready)", ANYONE),
     (r"/docs|/docs/.*|/static-offline-docs/.*|/openapi\.json", ANYONE),
     (r"/v1/admin|/v1/admin/.*", "admin"),
     (r"/v1/models/[^/]+/streams.*", "stream"),

@@ -27,7 +27,9 @@ def test_a_model_that_is_broken_does_not_stop_the_others(
         refused = client.post("/v1/models/broken/forecast", json=good)
         assert refused.status_code == 503
         assert refused.headers["retry-after"] == "5"
-        assert client.get("/readyz").json()["refused"] == {"broken": "The model bundle is not the one that was registered"}
+        assert client.get("/readyz").json()["refused"] == {
+            "broken": "The model bundle is not the one that was registered"
+        }
 
 
 def test_a_model_that_answers_nothing_finite_is_not_served(
