@@ -29,7 +29,7 @@ LONGEST_NUMBER = 18  # digits of a length that are read; a longer one is too lar
 T = TypeVar("T")
 
 _DECODER = msgspec.json.Decoder(ForecastRequest)
-_NUMBERS = re.compile(rb'\[[^"{}]*\]')
+_NUMBERS = re.compile(rb'\[[^][{}"]*\]')
 _PATH = re.compile(r"(.*) - at `\$(.*)`", re.DOTALL)
 _UNKNOWN_KEY = re.compile(r"Object contains unknown field `(.{0,64})")
 
@@ -167,8 +167,8 @@ def _advice(key: str) -> str:
 def refuse_repeated_keys(body: bytes) -> None:
     """Look at the body once more, as generic JSON, for the typed decoder lets the last of equal keys win.
 
-    Arrays of numbers, nearly all of the bytes, are cut out first. Only a body that is known to be valid comes here, so
-    that a bracket in a string meets a bounded string, and one outside has no string in its reach.
+    Arrays of numbers, nearly all of the bytes, are cut out first: the innermost, so that what is left is JSON still.
+    Both brackets of such an array stand outside of texts, or in one and the same.
     """
     json.loads(_NUMBERS.sub(b"0", body), object_pairs_hook=_once)
 

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import uvicorn
+from starlette.types import ASGIApp
 
 from service.app import create_app
-from service.door import Door
 from service.models import PRODUCTION, ServedRef
 from service.settings import Settings
 
@@ -65,7 +65,7 @@ def read_all(line: socket.socket) -> bytes:
     return found
 
 
-def config(app: Door, port: int) -> uvicorn.Config:
+def config(app: ASGIApp, port: int) -> uvicorn.Config:
     return uvicorn.Config(
         app,
         host=HOST,
@@ -84,7 +84,7 @@ def in_a_thread(settings: Settings, folder: Path) -> contextlib.AbstractContextM
 
 
 @contextlib.contextmanager
-def listening(app: Door) -> Iterator[Live]:
+def listening(app: ASGIApp) -> Iterator[Live]:
     server = uvicorn.Server(config(app, 0))
     thread = threading.Thread(target=server.run)
     thread.start()

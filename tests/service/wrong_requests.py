@@ -9,6 +9,7 @@ import gzip
 from typing import NamedTuple
 
 MARK = "do-not-repeat-me"
+TABLE, TENSORS = "/invocations?model=tiny", "/v2/models/tiny/infer"
 FORECAST, RICH = "/v1/models/tiny/forecast", "/v1/models/rich/forecast"
 JSON = (("Content-Type", "application/json"),)
 REJECTED, NOT_JSON, MEDIA = "window-rejected", "not-json", "unsupported-media-type"
@@ -62,6 +63,11 @@ def named(columns: str, data: str | None = "[[9.5, 1010.0]]", **changes: str | N
 def cell(text: str) -> bytes:
     """Return the good request with a text in place of one of its numbers."""
     return body(observations=f"[[9.5, 1010.0], [10.0, {text}], [10.5, 1000.0]]")
+
+
+def tensor(shape: str, data: str) -> str:
+    """Return a request of the Open Inference Protocol."""
+    return f'{{"inputs": [{{"name": "observations", "datatype": "FP32", "shape": {shape}, "data": {data}}}]}}'
 
 
 GOOD = body()
@@ -418,6 +424,49 @@ METHODS: tuple[tuple[str, str, int, str], ...] = (
 )
 
 
+# To clients of other servers: name, path, body, status, code.
+OTHERS: tuple[tuple[str, str, str, int, str], ...] = (
+    ("no table", TABLE, "{}", 422, REJECTED),
+    ("two tables", TABLE, '{"instances": [{"a": 1, "b": 2}], "inputs": {"a": [1], "b": [2]}}', 422, REJECTED),
+    ("a row without cells", TABLE, '{"dataframe_split": {"columns": ["a", "b"], "data": [[], ["x"]]}}', 422, REJECTED),
+    (
+        "brackets in texts",
+        TABLE,
+        '{"dataframe_split": {"columns": ["[[", "]"], "data": [[1, "[]"], ["[", 1]]}}',
+        422,
+        REJECTED,
+    ),
+    ("a key twice", TABLE, '{"instances": [{"a": 1, "b": 2}], "instances": [{"a": 1, "b": 2}]}', 422, REJECTED),
+    ("a column twice", TABLE, '{"instances": [{"a": 1, "a": 1, "b": 2}]}', 422, REJECTED),
+    ("a column not known", TABLE, f'{{"instances": [{{"{MARK}": 1}}]}}', 422, REJECTED),
+    ("a time that is none", TABLE, f'{{"instances": [{{"timestamp": "{MARK}", "a": 1, "b": 2}}]}}', 422, REJECTED),
+    (
+        "a cell of 1e39",
+        TABLE,
+        '{"instances": [{"timestamp": "2024-03-01T02:00:00Z", "a": 1e39, "b": 2}]}',
+        422,
+        REJECTED,
+    ),
+    ("NaN", TABLE, '{"instances": [{"timestamp": "2024-03-01T02:00:00Z", "a": NaN, "b": 2}]}', 400, NOT_JSON),
+    ("no model", "/invocations", '{"instances": [{"a": 1, "b": 2}]}', 422, "bad-parameter"),
+    ("no tensor", TENSORS, '{"inputs": []}', 422, REJECTED),
+    (
+        "a tensor not known",
+        TENSORS,
+        f'{{"inputs": [{{"name": "{MARK}", "datatype": "FP32", "shape": [1]}}]}}',
+        422,
+        REJECTED,
+    ),
+    ("a tensor of another shape", TENSORS, tensor("[3, 2]", "[1, 2]"), 422, REJECTED),
+    ("a tensor without end", TENSORS, tensor("[9223372036854775807, 9223372036854775807]", "[1, 2]"), 422, REJECTED),
+    ("a tensor of less than nothing", TENSORS, tensor("[-1, 2]", "[1, 2]"), 422, REJECTED),
+    ("a tensor without rows", TENSORS, tensor("[0, 2]", "[]"), 422, REJECTED),
+    ("a tensor of texts", TENSORS, tensor("[1, 2]", f'["{MARK}", 1]'), 422, REJECTED),
+    ("a tensor of 1e39", TENSORS, tensor("[1, 2]", "[1e39, 1]"), 422, REJECTED),
+    ("a tensor of truths", TENSORS, tensor("[1, 2]", "[true, 1]"), 422, REJECTED),
+)
+
+
 def typed(media: str, *more: tuple[str, str]) -> Headers:
     return (("Content-Type", media), *more)
 
@@ -504,5 +553,6 @@ def cases() -> list[Case]:
             Case(f"method: {method} {path[:30]}", b"", status, code, path=path, method=method, headers=())
             for method, path, status, code in METHODS
         ),
+        *(Case(f"others: {name}", text.encode(), status, code, path=path) for name, path, text, status, code in OTHERS),
         *(Case(f"headers: {name}", sent, status, code, headers=own) for name, own, sent, status, code in HEADERS),
     ]
