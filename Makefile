@@ -22,7 +22,7 @@ demo: install  ## Train, judge, register and serve a model of real weather, and 
 	$(BIN)/gatecast demo
 
 test: install  ## Run the tests (minutes)
-	$(BIN)/python -m pytest -q
+	$(BIN)/python -m pytest -q -n auto
 
 test-slow: install  ## Run the slow tests too
 	$(BIN)/python -m pytest -q -m 'not gpu'
@@ -32,7 +32,7 @@ check: install  ## Format, lint, types, architecture, tests
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/python -m pytest -q --cov --cov-report=term
+	$(BIN)/python -m pytest -q -n auto --cov --cov-report=term
 
 format: install  ## Format the code
 	$(BIN)/ruff format .

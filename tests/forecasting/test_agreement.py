@@ -107,6 +107,7 @@ def test_categories_are_as_many_as_the_architecture_has(rich_bundle: Bundle, tmp
 def test_a_model_with_statics_does_not_open_without_them(rich_bundle: Bundle, tmp_path: Path) -> None:
     save_bundle(rich_bundle, tmp_path)
     forgotten(tmp_path, "statics.json")
+    (tmp_path / "statics.json").unlink()
     assert refused(tmp_path) == f"statics.json has 0 static columns where spec.json has 2; {ADVICE}"
 
 
