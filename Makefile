@@ -25,7 +25,7 @@ test: install  ## Run the tests (minutes)
 	$(BIN)/python -m pytest -q -n auto
 
 test-slow: install  ## Run the slow tests too
-	$(BIN)/python -m pytest -q -m 'not gpu'
+	$(BIN)/python -m pytest -q -n auto -m 'not gpu'
 
 check: install  ## Format, lint, types, architecture, tests
 	$(BIN)/ruff format --check .
