@@ -46,8 +46,8 @@ class Watch:
 
     def __init__(self, state: ServerState, loop: asyncio.AbstractEventLoop, patience: float) -> None:
         """Begin when there is a connection."""
-        self.patience = patience
         self._every = min(1.0, patience / 4)
+        self.patience = patience - self._every  # what is late is seen at the next look, and is to be closed in time
         self._connections, self._loop = state.connections, loop
         self._next: asyncio.TimerHandle | None = None
 
@@ -155,6 +155,8 @@ class Wire(HttpToolsProtocol):
     def _flooded(self) -> Batcher | None:
         """Return the queue that is full, where the request is for it and its answer is the next to go out."""
         if self._batcher is None or not self._batcher.full or not self.url.partition(b"?")[0].endswith(SHED):
+            return None
+        if self.parser.get_method() != b"POST":  # an answer to HEAD has no body
             return None
         return self._batcher if not self._offered and (self.cycle is None or self.cycle.response_complete) else None
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import http.client
 import socket
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,6 +21,16 @@ from service.models import PRODUCTION, ServedRef
 from service.settings import Settings
 
 HOST = "127.0.0.1"
+FORECAST = "/v1/models/tiny/forecast"
+
+
+@dataclass(frozen=True)
+class Reply:
+    """An answer that has come."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
 
 
 class OneFolder:
@@ -49,6 +60,22 @@ class Live:
 
     def connect(self, seconds: float = 10.0) -> socket.socket:
         return socket.create_connection((HOST, self.port), seconds)
+
+    def post(self, body: bytes, path: str = FORECAST) -> Reply:
+        """Send JSON on a connection of its own."""
+        return self._ask("POST", path, body, {"Content-Type": "application/json"})
+
+    def get(self, path: str) -> Reply:
+        return self._ask("GET", path, None, {})
+
+    def _ask(self, method: str, path: str, body: bytes | None, headers: Mapping[str, str]) -> Reply:
+        line = http.client.HTTPConnection(HOST, self.port, timeout=60)
+        try:
+            line.request(method, path, body, {**headers, "Connection": "close"})
+            answer = line.getresponse()
+            return Reply(answer.status, {name.lower(): value for name, value in answer.getheaders()}, answer.read())
+        finally:
+            line.close()
 
     def say(self, raw: bytes, seconds: float = 10.0) -> bytes:
         """Send bytes, and return all that comes until the other side closes."""
