@@ -87,10 +87,19 @@ def request_body(
     return {
         "requestBody": {
             "required": True,
-            "description": f"At most {limits.max_body_bytes:,} bytes.",
+            "description": said_of(limits),
             "content": {"application/json": {"schema": schema, "examples": examples}},
         }
     }
+
+
+def said_of(limits: Limits) -> str:
+    """Say what a request may hold and what it may wait for."""
+    return (
+        f"At most {limits.max_body_bytes:,} bytes, {limits.max_rows:,} rows a window, {limits.max_windows:,} windows, "
+        f"nested {limits.max_depth} deep; here within {limits.receive_seconds:g} s. Of all requests together "
+        f"{limits.max_queue:,} windows may wait, none longer than {limits.deadline_seconds:g} s."
+    )
 
 
 def answered(*kinds: Any) -> dict[int | str, dict[str, Any]]:
