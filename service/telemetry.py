@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cache
 from typing import NamedTuple
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
 
 from service.models import Models, ServedRef
 
@@ -28,6 +28,7 @@ class Metrics:
     def __init__(self) -> None:
         """Declare them."""
         self.registry = CollectorRegistry()
+        ProcessCollector(registry=self.registry)
         self._requests = Counter(
             "gatecast_requests", "Requests answered.", ["method", "route", "status"], registry=self.registry
         )
@@ -36,6 +37,12 @@ class Metrics:
         )
         self._models = Gauge(
             "gatecast_model_info", "Models served.", ["model", "version", "alias", "run_id"], registry=self.registry
+        )
+        self._devices = Gauge(
+            "gatecast_model_device",
+            "Where models are computed.",
+            ["model", "version", "device"],
+            registry=self.registry,
         )
         self._refused = Gauge("gatecast_models_refused", "Models that could not be loaded.", registry=self.registry)
         self._batch = Histogram(
@@ -95,9 +102,11 @@ class Metrics:
     def serving(self, models: Models) -> None:
         """Say which models are served from now on."""
         self._models.clear()
+        self._devices.clear()
         for model in models.served.values():
             ref = model.ref
             self._models.labels(ref.name, ref.version, ref.alias or "", ref.run_id).set(1)
+            self._devices.labels(ref.name, ref.version, str(model.bundle.forecaster.spread.device)).set(1)
         self._refused.set(len(models.refused))
 
     def text(self) -> bytes:
