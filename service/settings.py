@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from forecasting.errors import SettingsError
@@ -13,6 +13,7 @@ from forecasting.errors import SettingsError
 DEVICE = r"auto|cpu|mps|cuda(:\d+)?"
 REF = r"[A-Za-z0-9._-]+"
 MODEL = rf"[A-Za-z0-9][A-Za-z0-9._-]*(@{REF})?"
+KEPT = r"[!-~]{16,}"
 SECONDS = r"(?=.*[1-9])\d{1,6}(\.\d{1,6})?"
 
 
@@ -22,6 +23,7 @@ class Settings:
 
     `tracking_uri` None is the embedded store under `home`; `models` (NAME or NAME@ALIAS-OR-VERSION) empty is every
     model with the alias `production`. `shadow` is an alias whose version runs beside production and never answers.
+    `webhook_secret` is what MLflow's registry signs its deliveries with; without it they are not taken.
     `host` is the address the service is bound to, None where whoever started it did not say. `traces` is the exporter
     that OpenTelemetry's variables ask for.
     """
@@ -43,6 +45,7 @@ class Settings:
     host: str | None = None
     auth: str = "auto"
     keys_file: Path | None = None
+    webhook_secret: str | None = field(default=None, repr=False)
     access_log: bool = False
     log_format: str = "text"
     traces: str | None = None
@@ -75,6 +78,7 @@ class Settings:
             host=environ.get("GATECAST_HOST") or None,
             auth=read.choice("GATECAST_AUTH", cls.auth, "auto", "on", "off"),
             keys_file=Path(keys) if keys else None,
+            webhook_secret=read.secret("GATECAST_WEBHOOK_SECRET"),
             access_log=read.switch("GATECAST_ACCESS_LOG", cls.access_log),
             log_format=read.choice("GATECAST_LOG_FORMAT", cls.log_format, "text", "json"),
             traces=_exporter(environ),
@@ -101,6 +105,14 @@ class _Reader:
         value = self.environ.get(variable) or default
         if not re.fullmatch(pattern, value):
             message = f"{variable} is {value!r}; expected {expected}"
+            raise SettingsError(message)
+        return value
+
+    def secret(self, variable: str) -> str | None:
+        """Return what must not be shown, so that the message of a wrong one does not either."""
+        value = self.environ.get(variable) or None
+        if value and not re.fullmatch(KEPT, value):
+            message = f"{variable} is not shown here; expected at least 16 letters, digits or signs, without spaces"
             raise SettingsError(message)
         return value
 

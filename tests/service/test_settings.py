@@ -45,6 +45,7 @@ def test_every_variable_is_read() -> None:
             "GATECAST_HOST": "0.0.0.0",  # noqa: S104 - only read here
             "GATECAST_AUTH": "on",
             "GATECAST_KEYS_FILE": "/keys.json",
+            "GATECAST_WEBHOOK_SECRET": "correct-horse-battery",
             "GATECAST_ACCESS_LOG": "true",
             "GATECAST_LOG_FORMAT": "json",
         }
@@ -67,9 +68,18 @@ def test_every_variable_is_read() -> None:
         host="0.0.0.0",  # noqa: S104 - the same
         auth="on",
         keys_file=Path("/keys.json"),
+        webhook_secret="correct-horse-battery",  # noqa: S106 - of no service
         access_log=True,
         log_format="json",
     )
+
+
+@pytest.mark.parametrize("secret", ["battery", "correct horse battery", "correct-horse-bättery", "horse-battery-12\n"])
+def test_a_secret_is_never_shown(secret: str) -> None:
+    with pytest.raises(SettingsError, match="GATECAST_WEBHOOK_SECRET is not shown here; expected") as caught:
+        Settings.from_env({"GATECAST_WEBHOOK_SECRET": secret})
+    assert secret not in str(caught.value)
+    assert "correct-horse" not in repr(Settings.from_env({"GATECAST_WEBHOOK_SECRET": "correct-horse-battery"}))
 
 
 def test_mlflows_own_variable_is_the_second_choice() -> None:
