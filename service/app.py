@@ -62,7 +62,7 @@ def create_app(
         summary="Forecasts of multivariate time series.",
         lifespan=_lifespan(settings),
     )
-    app.state.metrics = Metrics()
+    app.state.metrics, app.state.webhook_secret = Metrics(), settings.webhook_secret
     if source is None:
         source, cache = RegistrySource(settings), cache or Cache.of(settings)
     app.state.follower = Follower(source, settings, app.state.metrics, _publisher(app), cache)

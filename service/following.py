@@ -71,6 +71,7 @@ class Follower:
         self._unreachable = 0
         self._begun = asyncio.Event()
         self._rounds = Rounds(settings.poll_seconds)
+        self.wake = self._rounds.wake  # for whoever hears that the registry has changed
         self._models = _first_models(settings)
         publish(self._models)
 

@@ -10,9 +10,11 @@ from fastapi import FastAPI
 from service.guard import ANYONE, scope_for
 from service.problems import MEDIA_TYPE, Problem
 from service.schemas import (
+    Delivery,
     ForecastAnswer,
     ForecastRequest,
     ForecastsAnswer,
+    Heard,
     Limits,
     ModelDescription,
     ModelMetadata,
@@ -28,6 +30,7 @@ BEARER = "key"
 KEYS = "An API key; needed unless the service is bound to loopback or asks for none. `gatecast keys add` makes one."
 PUBLISHED = (
     *(ForecastRequest, ForecastAnswer, ForecastsAnswer, ModelPage, ModelDescription, Ready, Problem),
+    *(Delivery, Heard),
     *(ScoringRequest, ScoringAnswer, InferRequest, InferAnswer, ModelMetadata, ServerMetadata),
 )
 

@@ -62,6 +62,10 @@ class NotAllowed(errors.GatecastError):
     """The key is known and does not have the scope the route needs."""
 
 
+class NotSigned(errors.GatecastError):
+    """A delivery of the registry is not signed with our secret, or was signed too long ago."""
+
+
 class ContractChanged(errors.GatecastError):
     """The rows fit the contract of the version that was served before, not that of this one."""
 
@@ -100,6 +104,7 @@ TABLE: dict[type[Exception], Row] = {
     NotJson: Row(400, "not-json", "The body is not JSON"),
     NoKey: Row(401, "no-key", "An API key is needed"),
     NotAllowed: Row(403, "not-allowed", "The API key does not have the scope this needs"),
+    NotSigned: Row(403, "not-signed", "The delivery is not signed as it must be", told=False),
     UnknownModel: Row(404, "unknown-model", "No model of that name is served here"),
     TooSlow: Row(408, "too-slow", "The body did not arrive in time"),
     ContractChanged: Row(409, "contract-changed", "The model has another contract than the one these rows fit"),

@@ -29,6 +29,7 @@ from service.schemas import (
     StaticColumn,
 )
 from service.scoring import add_scoring
+from service.webhook import add_webhook
 
 SHOWN = 100
 """Series, and values of a static column, that the description of a model names."""
@@ -48,7 +49,7 @@ Cursor = Annotated[
 
 
 def add_routes(app: FastAPI, limits: Limits, forecasts: Forecasts) -> None:
-    """Give the app its routes; the app's state holds `models`, `limits`, `forecasts` and `metrics`."""
+    """Give the app its routes; the app's state holds `models`, `metrics`, and what the others say."""
     app.state.limits, app.state.forecasts = limits, forecasts
     add = app.add_api_route
     add(
@@ -66,6 +67,7 @@ def add_routes(app: FastAPI, limits: Limits, forecasts: Forecasts) -> None:
     _read(app, "/readyz", ready, Ready, 503)
     text: dict[int | str, dict[str, Any]] = {200: {"content": {"text/plain": {"schema": {"type": "string"}}}}}
     add_admin(app)
+    add_webhook(app)
     add("/metrics", metrics, tags=["operation"], responses=text | problems(500), response_class=Response)
     add_scoring(app)
     add_inference(app)

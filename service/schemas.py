@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta
@@ -200,6 +200,21 @@ class Ready(msgspec.Struct, frozen=True, kw_only=True):
     models: list[ModelIdentity]
     refused: dict[str, str]
     degraded: dict[str, str]
+
+
+class Delivery(msgspec.Struct, frozen=True, kw_only=True):
+    """What MLflow's registry sends to its webhooks; nothing of it is read, only whether it is signed."""
+
+    entity: str
+    action: str
+    timestamp: str
+    data: dict[str, Any]
+
+
+class Heard(msgspec.Struct, frozen=True, kw_only=True):
+    """The answer to a delivery, before the registry is asked."""
+
+    status: Literal["accepted"] = "accepted"
 
 
 class ServerMetadata(msgspec.Struct, frozen=True, kw_only=True):

@@ -70,6 +70,9 @@ class Metrics:
             buckets=DISTANCES,
             registry=self.registry,
         )
+        self.webhooks = Counter(
+            "gatecast_webhooks", "Deliveries of the registry's webhook.", ["outcome"], registry=self.registry
+        )
         self.registry_up = Gauge("gatecast_registry_up", "Whether the registry answers.", registry=self.registry)
         self.waiting = Gauge("gatecast_waiting_windows", "Windows that wait to be computed.", registry=self.registry)
         self._seen = cache(self._labelled)
