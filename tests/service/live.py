@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import http.client
+import os
 import socket
 import subprocess
 import sys
@@ -49,6 +50,27 @@ class OneFolder:
         assert folder.is_dir()
         assert ref.name == "tiny"
         return self.folder
+
+
+class Turned(OneFolder):
+    """Versions of model `tiny` in folders 1, 2, ... of one, where the file `production` says which is in production."""
+
+    def version(self, name: str, ref: str) -> ServedRef:
+        number = self.current.read_text() if ref == PRODUCTION else ref
+        return ServedRef(name, number, ref, f"run-{number}")
+
+    def fetch(self, ref: ServedRef, folder: Path) -> Path:
+        return super().fetch(ref, folder) / ref.version
+
+    def turn(self, version: str) -> None:
+        """Put a version into production."""
+        coming = self.current.with_suffix(".new")
+        coming.write_text(version)
+        coming.replace(self.current)
+
+    @property
+    def current(self) -> Path:
+        return self.folder / PRODUCTION
 
 
 @dataclass(frozen=True)
@@ -126,10 +148,12 @@ def listening(app: ASGIApp) -> Iterator[Live]:
 
 
 @contextlib.contextmanager
-def in_a_process(folder: Path) -> Iterator[Live]:
-    """Run this file."""
+def in_a_process(folder: Path, **variables: str) -> Iterator[Live]:
+    """Run this file; `variables` are settings of the service."""
     command = [sys.executable, "-m", "tests.service.live", str(folder)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[2]) as process:
+    environ = {**os.environ, "GATECAST_DEVICE": "cpu", **variables}
+    root = Path(__file__).parents[2]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=root, env=environ) as process:
         assert process.stdout
         try:
             yield Live(int(process.stdout.readline()), process.pid)
@@ -138,7 +162,9 @@ def in_a_process(folder: Path) -> Iterator[Live]:
 
 
 def main() -> None:
-    with in_a_thread(Settings(device="cpu"), Path(sys.argv[1])) as live:
+    source = Turned(Path(sys.argv[1]))
+    served = source if source.current.exists() else OneFolder(source.folder)
+    with listening(create_app(Settings.from_env(), served)) as live:
         print(live.port, flush=True)  # noqa: T201 - who started this reads it
         threading.Event().wait()
 
