@@ -78,6 +78,11 @@ class Batcher:
         """Tell whether nothing more is taken: asked before a request is read, which costs as much as to answer it."""
         return self.waiting >= self._settings.max_queue
 
+    def shed(self) -> None:
+        """Count a request that is refused on the wire, without the app."""
+        self.refusal()
+        self._metrics.answered("POST", "shed", 503, 0.0)
+
     def refusal(self) -> Overloaded:
         """Count a request that is refused, and say why."""
         self._metrics.dropped("overloaded")

@@ -165,7 +165,7 @@ class Wire(HttpToolsProtocol):
 
         In a flood nearly all requests are refused, and what that costs is taken from those that are answered.
         """
-        batcher.refusal()
+        batcher.shed()
         own = f"{random.getrandbits(128):032x}".encode()
         self.transport.write(_head(503, self.server_state.default_headers) + own.join(_shed_answer()))
 

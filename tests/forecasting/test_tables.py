@@ -119,7 +119,7 @@ def test_a_folder_is_no_file(tmp_path: Path) -> None:
     ("content", "sentence"),
     [
         (b"", "is empty; expected a csv file with a header and rows"),
-        (gzip.compress(b""), "is empty; expected a csv file with a header and rows"),
+        (gzip.compress(b"", mtime=0), "is empty; expected a csv file with a header and rows"),
         (b"\n" + PLAIN, "has an empty first line; expected a header of column names"),
         (b"PARE....", "is an encrypted Parquet file; expected csv, csv.gz or Parquet: export it as one of them"),
         (

@@ -89,3 +89,4 @@ def test_refusals_are_counted(app: Door, live: Live, good: dict[str, Any]) -> No
         live.say(asking(good, b"Connection: close\r\n"))
     metrics = live.say(b"GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
     assert b'gatecast_dropped_total{reason="overloaded"} 1.0' in metrics
+    assert b'gatecast_requests_total{method="POST",route="shed",status="503"} 1.0' in metrics
