@@ -55,6 +55,9 @@ class Batcher:
         self._settings = settings
         self._metrics = metrics
         self._threads = ThreadPoolExecutor(1, thread_name_prefix="forecast", initializer=_one_core)
+        self.open = 0
+        """Requests for computations that have arrived and are not answered yet, as the wire counts them."""
+
         self.quick = Lane(metrics, None)
         self.long = Lane(metrics, self._threads)
 
@@ -75,8 +78,13 @@ class Batcher:
 
     @property
     def full(self) -> bool:
-        """Tell whether nothing more is taken: asked before a request is read, which costs as much as to answer it."""
+        """Tell whether nothing more is taken; asked before a request is read, which is a good part of answering it."""
         return self.waiting >= self._settings.max_queue
+
+    @property
+    def flooded(self) -> bool:
+        """Tell the same on the wire, where what has arrived may not be in the queue yet, or may be computed already."""
+        return self.full or self.open >= self._settings.max_queue + LARGEST_BATCH
 
     def shed(self) -> None:
         """Count a request that is refused on the wire, without the app."""

@@ -21,6 +21,7 @@ from service.problems import problem_response
 from service.telemetry import Metrics
 
 CLIENT_LEFT = 499
+OUR_FAULT, TOO_MUCH = 500, 503
 SLOW_SECONDS = 1.0
 JSON = (b"content-type", b"application/json")
 
@@ -65,7 +66,8 @@ class Door:
         """Count a request; log it where it failed, was slow, or all are to be logged."""
         seconds, route = time.perf_counter() - visit.start, route_of(scope)
         self._metrics.answered(scope["method"], route, visit.status, seconds)
-        if self._log_all or visit.status >= 500 or seconds > SLOW_SECONDS:  # noqa: PLR2004 - our fault
+        fault = visit.status >= OUR_FAULT and visit.status != TOO_MUCH  # refusals in a flood are counted, not logged
+        if self._log_all or fault or seconds > SLOW_SECONDS:
             about = {
                 "request_id": visit.id,
                 "method": scope["method"],

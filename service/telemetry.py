@@ -75,7 +75,7 @@ class Metrics:
         )
         self.registry_up = Gauge("gatecast_registry_up", "Whether the registry answers.", registry=self.registry)
         self.waiting = Gauge("gatecast_waiting_windows", "Windows that wait to be computed.", registry=self.registry)
-        self._seen = cache(self._labelled)
+        self._seen, self._drops = cache(self._labelled), cache(self._dropped.labels)
 
     def answered(self, method: str, route: str, status: int, seconds: float) -> None:
         """Count one request."""
@@ -92,7 +92,7 @@ class Metrics:
 
     def dropped(self, reason: str) -> None:
         """Count a request that was queued and then not computed."""
-        self._dropped.labels(reason).inc()
+        self._drops(reason).inc()
 
     def shadowed(self, ref: ServedRef, outcome: str, windows: int) -> None:
         """Count windows that a shadow compared, missed, or failed at."""

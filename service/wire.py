@@ -91,7 +91,8 @@ class Wire(HttpToolsProtocol):
         self._since: float | None = self.loop.time()
         self._unsent_since = self.loop.time()
         self._head = self._unsent = 0
-        self._large = self._over = self._offered = self._shed = False
+        self._large = self._over = self._offered = self._shed = self._asks = False
+        self._open = 0
         self._extensions: dict[str, Any] = {}
         self._batcher: Batcher | None = app_state.get("batcher")
 
@@ -129,10 +130,10 @@ class Wire(HttpToolsProtocol):
             if self._large:
                 raise HeadTooLarge  # the parser gives up
         self._offered = self.parser.should_upgrade() and self.parser.get_method() != b"CONNECT"
-        flooded = self._flooded()
-        self._shed = flooded is not None
-        if flooded:
-            self._shed_to(flooded)
+        self._asks = self._batcher is not None and self._is_for_computing()
+        self._shed = self._asks and self._is_flooded()
+        if self._shed:
+            self._refuse_unread()
         elif not self._offered:
             super().on_headers_complete()
 
@@ -147,25 +148,46 @@ class Wire(HttpToolsProtocol):
         if self._shed:
             self._next_after_shed()
         elif not self._offered:
+            if self._asks and not self.cycle.response_complete:
+                self._count(1)
             super().on_message_complete()
         else:
             return
         self._since, self._head = None, 0
 
-    def _flooded(self) -> Batcher | None:
-        """Return the queue that is full, where the request is for it and its answer is the next to go out."""
-        if self._batcher is None or not self._batcher.full or not self.url.partition(b"?")[0].endswith(SHED):
-            return None
-        if self.parser.get_method() != b"POST":  # an answer to HEAD has no body
-            return None
-        return self._batcher if not self._offered and (self.cycle is None or self.cycle.response_complete) else None
+    def on_response_complete(self) -> None:
+        """Go on with the next request."""
+        if self._open:
+            self._count(-1)
+        super().on_response_complete()
 
-    def _shed_to(self, batcher: Batcher) -> None:
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Forget what was asked over this connection."""
+        self._count(-self._open)
+        super().connection_lost(exc)
+
+    def _count(self, more: int) -> None:
+        """Count requests that have arrived whole; a client that never sends the rest shall not fill the queue."""
+        self._open += more
+        if self._batcher is not None:
+            self._batcher.open += more
+
+    def _is_for_computing(self) -> bool:
+        return self.url.partition(b"?")[0].endswith(SHED) and self.parser.get_method() == b"POST"
+
+    def _is_flooded(self) -> bool:
+        """Tell whether the queue is full, and the answer to this request is the next to go out."""
+        if self._batcher is None or not self._batcher.flooded:
+            return False
+        return not self._offered and (self.cycle is None or self.cycle.response_complete)
+
+    def _refuse_unread(self) -> None:
         """Refuse a request without the app: to begin and end one there takes several times as long.
 
         In a flood nearly all requests are refused, and what that costs is taken from those that are answered.
         """
-        batcher.shed()
+        if self._batcher is not None:
+            self._batcher.shed()
         own = f"{random.getrandbits(128):032x}".encode()
         self.transport.write(_head(503, self.server_state.default_headers) + own.join(_shed_answer()))
 
