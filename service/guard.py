@@ -65,6 +65,8 @@ class Guard:
         asks = asks_for_keys(settings.auth, settings.host)
         if settings.auth == "off":
             log.warning("GATECAST_AUTH is off: whoever reaches this service may do everything, without a key")
+        elif not asks:
+            log.warning("over loopback everybody may do everything; GATECAST_AUTH=on asks for keys there, too")
         if asks is False:
             return cls(asks, None)
         if asks:

@@ -183,11 +183,21 @@ def test_a_service_does_not_start_with_a_damaged_file(settings: Settings) -> Non
         Guard.from_settings(settings)
 
 
-def test_a_service_without_keys_says_so_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    guard = Guard.from_settings(Settings(home=tmp_path, host=EVERYWHERE, auth="off"))
-    guard.check(asking("/v1/admin/x"))
+@pytest.mark.parametrize(
+    ("host", "auth", "said"),
+    [
+        (EVERYWHERE, "off", "GATECAST_AUTH is off"),
+        ("127.0.0.1", "auto", "over loopback everybody may do everything"),
+        (None, "auto", "over loopback everybody may do everything"),
+    ],
+)
+def test_a_service_without_keys_says_so_once(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, host: str | None, auth: str, said: str
+) -> None:
+    guard = Guard.from_settings(Settings(home=tmp_path, host=host, auth=auth))
+    guard.check(asking("/livez"))
     assert [record.levelno for record in caplog.records] == [logging.WARNING]
-    assert "GATECAST_AUTH is off" in caplog.text
+    assert said in caplog.text
 
 
 def test_a_key_counts_once_it_is_in_the_file_and_no_longer_than_it_is(settings: Settings) -> None:
