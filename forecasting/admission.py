@@ -12,6 +12,7 @@ from jaxtyping import Float, Int
 from forecasting.bundle import Bundle, Spec
 from forecasting.errors import WindowRejected
 from forecasting.scaling import together
+from forecasting.statics import FARTHEST as FARTHEST_STATIC
 from forecasting.statics import Coded, Number, Statics, StaticValue
 
 FARTHEST = 1e9
@@ -175,13 +176,19 @@ def _window_cautions(bundle: Bundle, window: Window, place: int, static: Coded |
     if new:
         detail = "no such series in training; scaled by the statistics of all series together"
         yield Caution("unknown-series", detail)
-    if (
-        static
-        and (new or window.static)
-        and (names := _unknown(bundle.statics, Coded(*(one[place] for one in static))))
-    ):
+    if static and (new or window.static):
+        yield from _static_cautions(bundle.statics, Coded(*(one[place] for one in static)))
+
+
+def _static_cautions(statics: Statics, coded: Coded) -> Iterator[Caution]:
+    if names := _unknown(statics, coded):
         detail = f"no value of {', '.join(names)} that training saw; taken as unknown"
         yield Caution("unknown-static", detail)
+    numbers = [one.name for one in statics.columns if isinstance(one, Number)]
+    far = [name for name, value in zip(numbers, coded.numbers[::2], strict=True) if abs(value) >= FARTHEST_STATIC]
+    if far:
+        detail = f"{', '.join(far)} is far outside the training range; taken as {FARTHEST_STATIC:g} standard deviations"
+        yield Caution(IMPLAUSIBLE, detail)
 
 
 def _unknown(statics: Statics, coded: Coded) -> list[str]:

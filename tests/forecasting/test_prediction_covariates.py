@@ -110,6 +110,12 @@ class TestStatics:
         ]
         assert found == [("unknown-static", f"no value of {names} that training saw; taken as unknown")]
 
+    @pytest.mark.parametrize("value", [1e9, -1e308])
+    def test_that_are_absurdly_far_are_held_and_said(self, rich_bundle: Bundle, value: float) -> None:
+        answer = forecast(rich_bundle, rich_window(size=value))
+        detail = "size is far outside the training range; taken as 1000 standard deviations"
+        assert answer.cautions == (("implausible", detail),)
+
     def test_of_a_known_series_that_were_unknown_in_training_are_no_news(self, rich_bundle: Bundle) -> None:
         assert codes(forecast(rich_bundle, rich_window(series="south"))) == []
 

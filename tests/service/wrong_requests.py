@@ -321,7 +321,7 @@ COVARIATES = (
     Case("a static column not known", rich(static=f'{{"{MARK}": 1}}'), 422, REJECTED, "/static"),
     Case("a static number as a text", rich(static=f'{{"size": "{MARK}"}}'), 200, "unknown-static"),
     Case("a static category as a number", rich(static='{"region": 5}'), 200, "unknown-static"),
-    Case("a static number of 1e308", rich(static='{"size": 1e308}'), 200),
+    Case("a static number of 1e308", rich(static='{"size": 1e308}'), 200, "implausible"),
     Case("a static category not known", rich(static=f'{{"region": "{MARK}"}}'), 200, "unknown-static"),
     Case("a static object", rich(static='{"size": {}}'), 422, REJECTED),
 )
