@@ -84,7 +84,7 @@ class Calendar(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     def _week(self) -> Float[np.ndarray, "steps features"] | None:
         """Return the features of every step of a week; None where a week does not tell them, or has too many steps.
 
-        Looking them up takes a tenth of the time of computing them, which is a noticeable part of a forecast.
+        Looking them up takes a third of the time of computing them, which is a noticeable part of a forecast.
         """
         if self.yearly or WEEK % self.step or WEEK // self.step > LONGEST_WEEK:
             return None

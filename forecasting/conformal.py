@@ -104,13 +104,7 @@ class Calibration(msgspec.Struct, frozen=True, kw_only=True, dict=True):
 
     def ends(self, levels: tuple[int, ...]) -> Float[np.ndarray, "end horizon column"]:
         """Return the multipliers of both ends of some levels, the lower one first; all must be calibrated."""
-        if levels not in self._ends:
-            self._ends[levels] = self.factors[[place for level in levels for place in self.central[level]]]
-        return self._ends[levels]
-
-    @cached_property
-    def _ends(self) -> dict[tuple[int, ...], np.ndarray]:
-        return {}
+        return self.factors[[place for level in levels for place in self.central[level]]]
 
     @cached_property
     def factors(self) -> Float[np.ndarray, "probability horizon column"]:

@@ -112,13 +112,13 @@ class Scaler(msgspec.Struct, frozen=True, kw_only=True, dict=True):
 
     def target_units(self, series: str | None, targets: int) -> Units:
         """Return the arrays of the targets of one series, which come first among its columns."""
-        known = series if series in self._arrays else None
-        if known not in self._targets:
-            self._targets[known] = self._arrays[known].first(targets)
-        return self._targets[known]
+        key = series if series in self._arrays else None, targets
+        if key not in self._targets:
+            self._targets[key] = self.units(series).first(targets)
+        return self._targets[key]
 
     @cached_property
-    def _targets(self) -> dict[str | None, Units]:
+    def _targets(self) -> dict[tuple[str | None, int], Units]:
         return {}
 
     @cached_property

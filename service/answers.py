@@ -181,7 +181,7 @@ def _pairs(low: list[list[float]], high: list[list[float]]) -> list[list[tuple[f
 def shortest(values: Sequence[Float[np.ndarray, "*any"]]) -> Any:
     """Return 32-bit floats as numbers of as few digits as tell them from their neighbours: 39.02, not 39.0200004.
 
-    By way of JSON, whose writer knows how; numpy's own, number by number, takes ten times as long.
+    By way of JSON, whose writer knows how; to round them by numpy took fifteen times as long.
     """
     return orjson.loads(orjson.dumps(values, option=orjson.OPT_SERIALIZE_NUMPY))
 

@@ -53,7 +53,20 @@ def create_app(
     if settings is None:  # a process of its own: what it logs is ours to decide
         settings = Settings.from_env()
         configure_logs(settings)
-    limits = _limits(settings)
+    limits, app = _limits(settings), _bare(settings)
+    app.state.metrics, app.state.webhook_secret = Metrics(), settings.webhook_secret
+    if source is None:
+        source, cache = RegistrySource(settings), cache or Cache.of(settings)
+    app.state.follower = Follower(source, settings, app.state.metrics, _publisher(app), cache)
+    guard, forecasts = Guard.from_settings(settings), _forecasts(app, settings, limits)
+    add_routes(app, limits, forecasts)
+    publish(app, limits, keys_asked=bool(guard.asks))
+    door = Door(app, guard, forecasts, app.state.metrics, log_all=settings.access_log)
+    return traced(door, settings.traces)
+
+
+def _bare(settings: Settings) -> FastAPI:
+    """Return FastAPI without routes, answering errors our way."""
     app = FastAPIOffline(  # its page of documentation needs no other host
         title="Gatecast",
         redoc_url=None,
@@ -62,19 +75,11 @@ def create_app(
         summary="Forecasts of multivariate time series.",
         lifespan=_lifespan(settings),
     )
-    app.state.metrics, app.state.webhook_secret = Metrics(), settings.webhook_secret
-    if source is None:
-        source, cache = RegistrySource(settings), cache or Cache.of(settings)
-    app.state.follower = Follower(source, settings, app.state.metrics, _publisher(app), cache)
-    guard, forecasts = Guard.from_settings(settings), _forecasts(app, settings, limits)
     for kind in (GatecastError, Exception):
         app.add_exception_handler(kind, on_error)
     app.add_exception_handler(HTTPException, on_http_error)
     app.add_exception_handler(RequestValidationError, on_bad_parameter)
-    add_routes(app, limits, forecasts)
-    publish(app, limits, keys_asked=bool(guard.asks))
-    door = Door(app, guard, forecasts, app.state.metrics, log_all=settings.access_log)
-    return traced(door, settings.traces)
+    return app
 
 
 def _limits(settings: Settings) -> Limits:
@@ -123,7 +128,7 @@ def _lifespan(settings: Settings) -> Callable[[FastAPI], AbstractAsyncContextMan
 
 
 def _spare_the_collector() -> None:
-    """Keep the garbage collector from walking through all of torch again and again: that takes 50 ms each time.
+    """Keep the garbage collector from walking through all of torch again and again: that takes 0.1 s each time.
 
     A request makes hundreds of lists and no cycles, so that looking for those less often costs nothing either.
     """

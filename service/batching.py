@@ -3,7 +3,7 @@
 A request's windows join a queue; the queue is worked off as soon as the event loop has read every socket that is ready.
 So a lone request is computed at once, and under load a batch is what came while the one before was computed.
 
-Quick work is done on the event loop itself: handing 0.3 ms of work to a thread and back takes a third of that again.
+Quick work is done on the event loop itself: handing 0.3 ms of work to a thread and back takes a tenth of that again.
 Long work, and all work of a GPU, is done in one thread, so that the loop goes on reading, refusing and answering.
 """
 

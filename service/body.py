@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Iterable
 from typing import Any, TypeVar
 
 import msgspec
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import ClientDisconnect
 from starlette.types import Receive, Scope
 
 from forecasting.errors import WindowRejected
@@ -18,6 +18,9 @@ from service.schemas import ForecastRequest, WindowRequest
 
 LATER = ("explain",)
 """Keys of the contract that this version does not take yet."""
+
+TRANSPORT = "gatecast.transport"
+"""Among the extensions of a request: its connection, which tells whether the client has left."""
 
 TOO_SLOW = "gatecast.too_slow"
 """Among the extensions of a request once the wire has waited long enough for the rest of it."""
@@ -32,11 +35,6 @@ _DECODER = msgspec.json.Decoder(ForecastRequest)
 _NUMBERS = re.compile(rb'\[[^][{}"]*\]')
 _PATH = re.compile(r"(.*) - at `\$(.*)`", re.DOTALL)
 _UNKNOWN_KEY = re.compile(r"Object contains unknown field `(.{0,64})")
-
-
-async def read_body(request: Request, limit: int) -> bytes:
-    """Read the body of a request as `receive_body` does."""
-    return await receive_body(request.scope, request.receive, limit)
 
 
 async def receive_body(scope: Scope, receive: Receive, limit: int, media: Collection[bytes] = JSON) -> bytes:
@@ -128,12 +126,13 @@ def _quotes(request: ForecastRequest) -> int:
     A body can have more (a key twice, a null, an escape) and never fewer; with just as many, no key stands twice.
     """
     windows = [request] if request.windows is None else request.windows
-    return sum(map(_quotes_of, windows)) + (0 if request.windows is None else 2)
+    return sum(map(quotes_of, windows)) + (0 if request.windows is None else 2)
 
 
-def _quotes_of(window: WindowRequest) -> int:
+def quotes_of(window: msgspec.Struct) -> int:
+    """Count those of one window; what it does not hold needs none."""
     keys = texts = 0
-    for key in WindowRequest.__struct_fields__:
+    for key in window.__struct_fields__:
         value = getattr(window, key)
         if value is None:
             continue

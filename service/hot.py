@@ -17,7 +17,7 @@ from forecasting.errors import NotFinite
 from forecasting.prediction import Asked, WindowForecast
 from service.answers import Question, read_question, refused_or, usual_question, write_answer
 from service.batching import Batcher
-from service.body import receive_body
+from service.body import TRANSPORT, receive_body
 from service.models import Models, ServedModel
 from service.quick import QuickReader
 from service.schemas import Limits
@@ -103,7 +103,7 @@ def _ref(scope: Scope) -> str | None:
 
 def _left(scope: Scope) -> Callable[[], bool]:
     """Return what tells whether the client is gone; in process, where there is no wire, it never is."""
-    transport = (scope.get("extensions") or {}).get("gatecast.transport")
+    transport = (scope.get("extensions") or {}).get(TRANSPORT)
     return _never if transport is None else transport.is_closing
 
 

@@ -17,7 +17,7 @@ from forecasting.prediction import Asked
 from service.body import receive_body
 from service.hot import Forecasts
 from service.models import Models, ServedModel
-from service.openapi import answered, identified, problems, request_body
+from service.openapi import ModelName, answered, identified, problems, request_body
 from service.problems import problem_response
 from service.questions import arrays_of, in_tensors, inputs_of, outputs_of, windows_of_tensors
 from service.schemas import Limits, ModelMetadata, ServerMetadata
@@ -31,7 +31,6 @@ HEAD = "Inference-Header-Content-Length"
 BINARY = {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}
 MODEL, VERSION = "/v2/models/{name}", "/v2/models/{name}/versions/{version}"
 
-ModelName = Annotated[str, Path(max_length=128)]
 Version = Annotated[str, Path(max_length=128, description="A version or alias that is loaded.")]
 Head = Annotated[
     str,

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
-from fastapi import FastAPI
+from fastapi import FastAPI, Path, Query
 
 from service.guard import ANYONE, scope_for
 from service.problems import MEDIA_TYPE, Problem
@@ -24,6 +24,11 @@ from service.schemas import (
 )
 from service.tables import ScoringAnswer, ScoringRequest
 from service.tensors import InferAnswer, InferRequest
+
+ModelName = Annotated[str, Path(max_length=128)]
+Ref = Annotated[
+    str | None, Query(max_length=128, description="An alias or version that is loaded; by default production.")
+]
 
 REF = "#/components/schemas/{name}"
 BEARER = "key"

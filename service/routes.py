@@ -7,7 +7,7 @@ from bisect import bisect_right
 from typing import Annotated, Any
 
 import msgspec
-from fastapi import FastAPI, Path, Query
+from fastapi import FastAPI, Query
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -16,8 +16,7 @@ from service.admin import add_admin, state_of
 from service.hot import TEMPLATE, Forecasts
 from service.inference import add_inference
 from service.models import Models, ServedModel
-from service.openapi import answered, problems, request_body
-from service.problems import NotReady
+from service.openapi import ModelName, Ref, answered, problems, request_body
 from service.schemas import (
     ForecastAnswer,
     ForecastsAnswer,
@@ -28,16 +27,12 @@ from service.schemas import (
     Ready,
     StaticColumn,
 )
-from service.scoring import add_scoring
+from service.scoring import add_scoring, refuse_unready
 from service.webhook import add_webhook
 
 SHOWN = 100
 """Series, and values of a static column, that the description of a model names."""
 
-ModelName = Annotated[str, Path(max_length=128)]
-Ref = Annotated[
-    str | None, Query(max_length=128, description="An alias or version that is loaded; by default production.")
-]
 Cursor = Annotated[
     str,
     Query(
@@ -118,13 +113,8 @@ async def live() -> Response:
 
 async def ready(request: Request) -> Response:
     """Tell which models are served; 503 while none is, and once the service is about to end."""
-    if getattr(request.state, "draining", False):
-        message = "the service is about to end"
-        raise NotReady(message)
-    models = _models(request)
-    if not models.served:
-        raise NotReady(models.reasons())
-    return _json(msgspec.json.encode(state_of(models)))
+    refuse_unready(request)
+    return _json(msgspec.json.encode(state_of(_models(request))))
 
 
 async def metrics(request: Request) -> Response:

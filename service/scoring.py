@@ -16,10 +16,10 @@ from starlette.responses import Response
 
 from forecasting.errors import WindowRejected
 from forecasting.prediction import WindowForecast, forecast_columns
-from service.body import read_body
+from service.body import receive_body
 from service.hot import Forecasts
 from service.models import Models, ServedModel
-from service.openapi import answered, identified, problems, request_body
+from service.openapi import Ref, answered, identified, problems, request_body
 from service.problems import NotReady
 from service.tables import EXAMPLES, ScoringAnswer, ScoringRequest, read_tables
 
@@ -28,9 +28,6 @@ NAMED = 10
 
 ModelAsked = Annotated[
     str | None, Query(max_length=128, description="Name of the model; may be left out where one is served.")
-]
-RefAsked = Annotated[
-    str | None, Query(max_length=128, description="An alias or version that is loaded; by default production.")
 ]
 
 
@@ -51,7 +48,7 @@ def add_scoring(app: FastAPI) -> None:
         app.add_api_route(path, endpoint, tags=["mlflow"], responses=responses, response_class=Response)
 
 
-async def score(request: Request, model: ModelAsked = None, ref: RefAsked = None) -> Response:
+async def score(request: Request, model: ModelAsked = None, ref: Ref = None) -> Response:
     """Forecast what follows the rows of a table, for each of its series; nothing is remembered.
 
     Which model and version answered, and the run they come from, is in the headers; what a reader of the forecast
@@ -59,7 +56,7 @@ async def score(request: Request, model: ModelAsked = None, ref: RefAsked = None
     """
     found = choose(request.app.state.models, model, ref)
     forecasts: Forecasts = request.app.state.forecasts
-    body = await read_body(request, forecasts.limits.max_body_bytes)
+    body = await receive_body(request.scope, request.receive, forecasts.limits.max_body_bytes)
     asked = await run_in_threadpool(read_tables, found.bundle.spec, body, forecasts.limits)
     try:
         answers = await forecasts.compute(found, asked, request.scope)

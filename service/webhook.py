@@ -20,7 +20,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
-from service.body import read_body
+from service.body import receive_body
 from service.openapi import answered, problems, request_body
 from service.problems import NotSigned
 from service.schemas import Delivery, Heard, Limits
@@ -79,7 +79,7 @@ async def hear_registry(request: Request) -> Response:
     state = request.app.state
     if state.webhook_secret is None:
         raise HTTPException(404)
-    body = await read_body(request, state.limits.max_body_bytes)
+    body = await receive_body(request.scope, request.receive, state.limits.max_body_bytes)
     outcome = judge(state.webhook_secret, request.scope["headers"], body, time.time())
     state.metrics.webhooks.labels(outcome).inc()
     if outcome != "accepted":

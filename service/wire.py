@@ -7,29 +7,22 @@ Start uvicorn with `http="service.wire:Wire"`. The app learns of a connection by
 from __future__ import annotations
 
 import asyncio
-import logging
-import random
-from functools import cache
 from typing import Any
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
-from starlette.responses import Response
 from uvicorn.config import Config
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from forecasting.errors import GatecastError
 from service.batching import Batcher
-from service.body import TOO_SLOW
-from service.headers import HEADERS, request_id
-from service.problems import HeadTooLarge, NotHttp, Overloaded, TooSlow, problem_response
-from service.settings import Settings
+from service.body import TOO_SLOW, TRANSPORT
+from service.problems import HeadTooLarge, NotHttp, TooSlow
+from service.unasked import shed_answer, whole_answer
+from service.watch import Watch
 
-TRANSPORT = "gatecast.transport"
 SHED = (b"/forecast", b"/invocations", b"/infer")
 """How the addresses end that ask for computations."""
-
-NO_ID = "0" * 32
 
 LONGEST_HEAD = 65_536
 """Bytes of address and headers, or of anything else between two pieces of a body."""
@@ -37,42 +30,6 @@ LONGEST_HEAD = 65_536
 LINGER_SECONDS = 1.0
 LEAST_READ = 4096
 """Bytes that a client must take off a waiting answer from one look to the next, or it counts as not reading."""
-
-log = logging.getLogger(__name__)
-
-
-class Watch:
-    """One look a second at all connections of a server, instead of a timer for each request."""
-
-    def __init__(self, state: ServerState, loop: asyncio.AbstractEventLoop, patience: float) -> None:
-        """Begin when there is a connection."""
-        self._every = min(1.0, patience / 4)
-        self.patience = patience - self._every  # what is late is seen at the next look, and is to be closed in time
-        self._connections, self._loop = state.connections, loop
-        self._next: asyncio.TimerHandle | None = None
-
-    @classmethod
-    def of(cls, state: ServerState, app_state: dict[str, Any], loop: asyncio.AbstractEventLoop) -> Watch:
-        """Return the one of a server; it is kept where the connections of a server have everything in common."""
-        found: Watch | None = getattr(state, "gatecast_watch", None)
-        if found is None:
-            found = cls(state, loop, app_state.get("receive_seconds", Settings.receive_seconds))
-            state.gatecast_watch = found  # type: ignore[attr-defined] # no place of its own for this
-        return found
-
-    def begin(self) -> None:
-        """Look from now on, while there are connections."""
-        if self._next is None:
-            self._next = self._loop.call_later(self._every, self._look)
-
-    def _look(self) -> None:
-        self._next = None
-        if self._connections:
-            self.begin()
-        now = self._loop.time()
-        for connection in list(self._connections):
-            if isinstance(connection, Wire):
-                connection.look(now)
 
 
 class Wire(HttpToolsProtocol):
@@ -188,8 +145,7 @@ class Wire(HttpToolsProtocol):
         """
         if self._batcher is not None:
             self._batcher.shed()
-        own = f"{random.getrandbits(128):032x}".encode()
-        self.transport.write(_head(503, self.server_state.default_headers) + own.join(_shed_answer()))
+        self.transport.write(shed_answer(self.server_state.default_headers))
 
     def _next_after_shed(self) -> None:
         """Wait for the next request, as after any other."""
@@ -277,7 +233,7 @@ class Wire(HttpToolsProtocol):
         if self.cycle is not None and not self.cycle.response_complete:
             self.cycle.disconnected = True
             self.cycle.message_event.set()
-        self.transport.write(_answer(error, self.server_state.default_headers))
+        self.transport.write(whole_answer(error, self.server_state.default_headers))
         self._since = self.loop.time() - self._watch.patience + LINGER_SECONDS
         if self.transport.can_write_eof():
             self.transport.write_eof()
@@ -287,27 +243,3 @@ class Wire(HttpToolsProtocol):
 
 def _too_large() -> HeadTooLarge:
     return HeadTooLarge(f"address and headers may have {LONGEST_HEAD:,} bytes together; send rows in the body")
-
-
-def _answer(error: GatecastError, default: list[tuple[bytes, bytes]]) -> bytes:
-    """Return a whole answer as it goes over the wire; its id is in the log, too."""
-    own = request_id(())
-    answer = problem_response(error, own)
-    log.info("request %s: refused with %d: %s", own, answer.status_code, error)
-    return _head(answer.status_code, default) + _rest(answer, own, (b"connection", b"close"))
-
-
-def _head(status: int, default: list[tuple[bytes, bytes]]) -> bytes:
-    return b"".join([STATUS_LINE[status], *(b"%b: %b\r\n" % header for header in default)])
-
-
-def _rest(answer: Response, own: str, *more: tuple[bytes, bytes]) -> bytes:
-    headers = (*answer.raw_headers, *HEADERS, (b"x-request-id", own.encode()), *more)
-    return b"".join([*(b"%b: %b\r\n" % header for header in headers), b"\r\n", bytes(answer.body)])
-
-
-@cache
-def _shed_answer() -> list[bytes]:
-    """Return what is sent to everybody who is refused in a flood, but for the id that stands between the pieces."""
-    error = Overloaded("more windows wait for an answer than can be computed in time: come again")
-    return _rest(problem_response(error, NO_ID), NO_ID).split(NO_ID.encode())

@@ -2,7 +2,7 @@
 
 interface.py  what goes in and out
 eager.py      the network itself, on whatever device its weights are
-compiled.py   the same on one core of a CPU in about half the time: cells by onnxruntime, the rest by numpy
+compiled.py   the same on one core of a CPU in a third of the time: cells by onnxruntime, the rest by numpy
 graph.py      the cells as an ONNX graph
 
 An engine is chosen by device alone, never by load or by a stopwatch: the same request to the same model gives the same
