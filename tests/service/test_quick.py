@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from forecasting.errors import GatecastError
@@ -35,6 +35,7 @@ KEYS = st.fixed_dictionaries(
 
 
 @given(request=KEYS, indent=st.sampled_from([None, 1]))
+@example(request={"observations": [[3.4e38], [3.4e38]]}, indent=None)  # each fits into 32 bits, their sum does not
 def test_a_usual_request_is_understood_as_the_other_reader_understands_it(request: dict[str, Any], indent: Any) -> None:
     body = json.dumps(request, indent=indent).encode()
     found = READER.read(body)
