@@ -16,9 +16,20 @@
     │   │   └── AlteredBundle    one of them has another digest than its manifest says
     │   ├── IncompatibleBundle   written by a format this version does not read
     │   └── NotReproduced        it does not give the forecasts that were recorded with it
-    └── RegistryError            the model registry
-        ├── RegistryUnavailable  it does not answer
-        └── NoSuchModel          it answers, and has no such model, version or alias
+    ├── RegistryError            the model registry
+    │   ├── RegistryUnavailable  it does not answer
+    │   └── NoSuchModel          it answers, and has no such model, version or alias
+    ├── StreamError              a stream cannot take what came
+    │   ├── NoSuchStream         there is none of that name, or none of this principal
+    │   ├── NoSuchObservation    it has no row of that time
+    │   ├── Late                 a row is older than the newest one (carries the time of that)
+    │   ├── Changed              a row of that time was accepted with other values
+    │   ├── Begun                history comes after the first push
+    │   ├── NotStreamable        the model may not be streamed
+    │   └── TooManyStreams       the principal has as many as it may have
+    └── LogError                 the observation log
+        ├── LogUnavailable       its database does not answer, or cannot be used
+        └── Outrun               another writer was quicker with the same stream
 
 No HTTP status and no exit code lives here: `service/problems.py` and `pipelines/exits.py` hold those tables.
 """
@@ -115,3 +126,52 @@ class RegistryUnavailable(RegistryError):
 
 class NoSuchModel(RegistryError):
     """The registry has no such model, version or alias."""
+
+
+class StreamError(GatecastError):
+    """A stream cannot take what came."""
+
+
+class NoSuchStream(StreamError):
+    """There is no stream of that name, or it belongs to somebody else."""
+
+
+class NoSuchObservation(StreamError):
+    """The stream has no row of that time."""
+
+
+class Late(StreamError):
+    """A row is older than the newest one accepted, whose time `last` is, in RFC 3339."""
+
+    def __init__(self, detail: str, last: str) -> None:
+        """Keep the time beside the sentence."""
+        self.last = last
+        super().__init__(detail)
+
+
+class Changed(StreamError):
+    """A row of that time was accepted with other values."""
+
+
+class Begun(StreamError):
+    """History is imported before the first push, not after it."""
+
+
+class NotStreamable(StreamError):
+    """The model may not be streamed; the text says why."""
+
+
+class TooManyStreams(StreamError):
+    """The principal has as many streams as it may have."""
+
+
+class LogError(GatecastError):
+    """The observation log refused or failed."""
+
+
+class LogUnavailable(LogError):
+    """The database of the log does not answer, or cannot be used; nothing was written."""
+
+
+class Outrun(LogError):
+    """Another writer was quicker with the same stream; nothing was written."""

@@ -24,6 +24,10 @@ class Settings:
     `tracking_uri` None is the embedded store under `home`; `models` (NAME or NAME@ALIAS-OR-VERSION) empty is every
     model with the alias `production`. `shadow` is an alias whose version runs beside production and never answers.
     `webhook_secret` is what MLflow's registry signs its deliveries with; without it they are not taken.
+    `log_url` is the database of the observation log, `memory` for none, None for SQLite under `home`; `durability` says
+    whether an accepted row survives a loss of power (`full`) or of the process only (`normal`). `stream_cache_bytes` is
+    what states of streams may take in memory; `retention_days` 0 keeps all rows. `unsafe_streams` says what becomes of
+    streams of a model that is worse streamed than from fresh windows.
     `host` is the address the service is bound to, None where whoever started it did not say. `traces` is the exporter
     that OpenTelemetry's variables ask for.
     """
@@ -42,6 +46,18 @@ class Settings:
     max_queue: int = 256
     deadline_seconds: float = 10.0
     receive_seconds: float = 10.0
+    streams: bool = True
+    log_url: str | None = field(default=None, repr=False)
+    durability: str = "full"
+    replay_rows: int = 1024
+    snapshot_rows: int = 256
+    max_gap_rows: int = 1000
+    max_streams: int = 1_000_000
+    max_pushes: int = 10_000
+    max_bulk_bytes: int = 16_000_000
+    stream_cache_bytes: int = 1_000_000_000
+    retention_days: int = 0
+    unsafe_streams: str = "resync"
     host: str | None = None
     auth: str = "auto"
     keys_file: Path | None = None
@@ -75,6 +91,18 @@ class Settings:
             max_queue=read.count("GATECAST_MAX_QUEUE", cls.max_queue),
             deadline_seconds=read.seconds("GATECAST_DEADLINE_SECONDS", cls.deadline_seconds),
             receive_seconds=read.seconds("GATECAST_RECEIVE_SECONDS", cls.receive_seconds),
+            streams=read.switch("GATECAST_STREAMS", cls.streams),
+            log_url=environ.get("GATECAST_LOG_URL") or None,
+            durability=read.choice("GATECAST_DURABILITY", cls.durability, "full", "normal"),
+            replay_rows=read.count("GATECAST_REPLAY_ROWS", cls.replay_rows),
+            snapshot_rows=read.count("GATECAST_SNAPSHOT_ROWS", cls.snapshot_rows),
+            max_gap_rows=read.count("GATECAST_MAX_GAP_ROWS", cls.max_gap_rows),
+            max_streams=read.count("GATECAST_MAX_STREAMS", cls.max_streams),
+            max_pushes=read.count("GATECAST_MAX_PUSHES", cls.max_pushes),
+            max_bulk_bytes=read.count("GATECAST_MAX_BULK_BYTES", cls.max_bulk_bytes),
+            stream_cache_bytes=read.count("GATECAST_STREAM_CACHE_BYTES", cls.stream_cache_bytes),
+            retention_days=read.whole("GATECAST_RETENTION_DAYS", cls.retention_days),
+            unsafe_streams=read.choice("GATECAST_UNSAFE_STREAMS", cls.unsafe_streams, "resync", "refuse"),
             host=environ.get("GATECAST_HOST") or None,
             auth=read.choice("GATECAST_AUTH", cls.auth, "auto", "on", "off"),
             keys_file=Path(keys) if keys else None,
@@ -123,6 +151,9 @@ class _Reader:
 
     def count(self, variable: str, default: int) -> int:
         return int(self.matching(variable, str(default), r"[1-9]\d{0,17}", "a whole number above 0"))
+
+    def whole(self, variable: str, default: int) -> int:
+        return int(self.matching(variable, str(default), r"\d{1,9}", "a whole number, 0 or above"))
 
     def seconds(self, variable: str, default: float) -> float:
         return float(self.matching(variable, str(default), SECONDS, "seconds above 0, such as 2 or 0.5"))

@@ -1,4 +1,4 @@
-"""What goes into an engine and what comes out."""
+"""What goes into an engine and what comes out: of windows, from no state to a forecast; of streams, a step at a time."""
 
 from __future__ import annotations
 
@@ -39,3 +39,44 @@ class Engine(Protocol):
 
     def forecast_last(self, inputs: Inputs) -> ZForecast:
         """Return point, median and scale by window, step and target."""
+
+
+class Steps(NamedTuple):
+    """One new row of each of some streams, in z units; NaN is missing.
+
+    `known` are the covariates known in advance of this row and of the `horizon` rows after it; `static` those of each
+    stream (None: unknown).
+    """
+
+    values: Float[np.ndarray, "stream seen"]
+    calendar: Float[np.ndarray, "stream feature"]
+    known: Float[np.ndarray, "stream reach known"]
+    static: Coded | None = None
+
+
+States = Float[np.ndarray, "stream width"]
+"""All that a network carries of each stream, flat, as 32-bit floats; only the engine knows the layout."""
+
+
+@runtime_checkable
+class StepEngine(Protocol):
+    """Computes `network.Forecaster.step` for a batch of streams: (row, state) -> (forecast, state).
+
+    State is a value: what comes in is not changed. Streams do not see each other, also not in the last bit: what is
+    said of one does not depend on how many stand beside it. Many threads may ask at once.
+    """
+
+    name: str
+    width: int
+
+    def initial(self, streams: int) -> States:
+        """Return the states before any row."""
+
+    def step(self, rows: Steps, states: States) -> tuple[ZForecast, States]:
+        """Take one row of each stream; forecasts have a stream axis first."""
+
+    def unroll(self, rows: Inputs, states: States) -> States:
+        """Take many rows of each stream and say nothing; bit for bit the states after as many steps.
+
+        Of `known` only the rows themselves matter.
+        """
