@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from forecasting.admission import Caution
 from forecasting.errors import GatecastError
+from forecasting.log.records import Version
 from forecasting.statics import StaticValue
-
-if TYPE_CHECKING:
-    from forecasting.streams.streamed import Streamed
 
 
 class Pushes(NamedTuple):
@@ -42,7 +40,7 @@ class Outcomes(NamedTuple):
 
     `seq` and `time` are of the newest row of the push. `ends` are by level low and high, in the order of the model's
     levels, in the units of the data. `score` is as `Tracking.read` reads it, of that newest row. `answered` names the
-    model that made the forecast where it is not the one that was asked, `cautions` what its reader should know.
+    version that made the forecast where it is not the one that was asked (it may be loaded no longer), `cautions` what its reader should know.
     """
 
     errors: dict[int, GatecastError]
@@ -54,5 +52,5 @@ class Outcomes(NamedTuple):
     median: Float[np.ndarray, "pushes horizon target"]
     ends: Float[np.ndarray, "pushes ends horizon target"]
     score: Float[np.ndarray, "pushes scored"]
-    answered: dict[int, Streamed]
+    answered: dict[int, Version]
     cautions: dict[int, tuple[Caution, ...]]
