@@ -13,6 +13,7 @@ from forecasting.errors import CorruptBundle
 from forecasting.members import Architecture
 from forecasting.scaling import Scale, Scaler
 from forecasting.statics import Statics
+from forecasting.steadiness import Streaming
 
 Shape = int | tuple[int, ...]
 ARCHITECTURE, ROW = "the architecture in spec.json", "a row in spec.json"
@@ -92,6 +93,11 @@ def calibration_widths(calibration: Calibration, architecture: Architecture) -> 
     wanted = {"multipliers": (len(calibration.probabilities), *cells), "cells": cells, "smear": cells}
     for what, shape in wanted.items():
         yield Width("calibration.json", f"numbers in {what}", _shape(getattr(calibration, what)), ARCHITECTURE, shape)
+
+
+def streaming_widths(streaming: Streaming, lookback: int) -> Iterator[Width]:
+    """Yield the length of the windows that the carried forecaster was held against."""
+    yield Width("streaming.json", "rows in a window", streaming.window, "the lookback in spec.json", lookback)
 
 
 def _shape(nested: Any) -> tuple[int, ...]:

@@ -12,6 +12,7 @@ from forecasting.bundle import FORMAT, Bundle, Golden, Provenance, Spec
 from forecasting.calendar import calendar_for
 from forecasting.describing import Judged, write_card
 from forecasting.errors import DataError
+from forecasting.members import Architecture
 from forecasting.network import Forecaster
 from forecasting.prediction import Window, predict_z
 from forecasting.project import Project
@@ -62,7 +63,7 @@ def assemble(
         architecture=architecture,
         columns=project.data.columns,
         calendar=prepared.scales.calendar,
-        lookback=max(project.train.burn_in, architecture.lags),
+        lookback=lookback_of(project, architecture),
         missing=_has_missing(prepared),
         panel=project.data.series is not None,
         units=dict(project.data.units),
@@ -75,10 +76,16 @@ def assemble(
         statics=prepared.scales.statics,
         calibration=judged.calibration,
         scorecard=judged.scorecard,
+        streaming=judged.streaming,
         card=write_card(project, prepared.panel, prepared.split, prepared.scales, judged),
     )
     trained = [one for one in prepared.series if one.train.stop > 1]
     return replace(bare, golden=tuple(_golden(bare, one) for one in trained[:GOLDENS]))
+
+
+def lookback_of(project: Project, architecture: Architecture) -> int:
+    """Return the rows of a window that holds all that short memory is trained on."""
+    return max(project.train.burn_in, architecture.lags)
 
 
 def _has_missing(prepared: Prepared) -> bool:

@@ -6,11 +6,13 @@ scaler.json          z statistics, transforms and plausible limits, by series
 statics.json         static covariates: how they become numbers, and their values by series
 calibration.json     where the quantiles of a forecast lie, by step and column
 scorecard.json       the backtest it was judged by
+streaming.json       how long it remembers, and what being carried does to its errors
 card.json            for people: data, period, scores, limits
 golden.json          windows with the forecasts they gave when the bundle was written
 manifest.json        sha256 of every other file
 
-Statics, calibration, scorecard, golden windows and card may be absent from the manifest: then they are not known.
+Statics, calibration, scorecard, streaming, golden windows and card may be absent from the manifest: then they are not
+known.
 """
 
 from __future__ import annotations
@@ -25,7 +27,14 @@ from safetensors import SafetensorError
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 
-from forecasting.agreement import calibration_widths, refuse_misfits, scaler_widths, spec_widths, statics_widths
+from forecasting.agreement import (
+    calibration_widths,
+    refuse_misfits,
+    scaler_widths,
+    spec_widths,
+    statics_widths,
+    streaming_widths,
+)
 from forecasting.calendar import Calendar
 from forecasting.card import Card
 from forecasting.cells import FUSED
@@ -39,6 +48,7 @@ from forecasting.scaling import Scaler
 from forecasting.scores import Scorecard
 from forecasting.sealed import read_sealed, write_sealed
 from forecasting.statics import Statics
+from forecasting.steadiness import Streaming
 
 FORMAT = 2
 REQUIRED = frozenset({"spec.json", "weights.safetensors", "scaler.json"})
@@ -105,6 +115,7 @@ class Bundle:
     statics: Statics = field(default_factory=Statics)
     calibration: Calibration | None = None
     scorecard: Scorecard | None = None
+    streaming: Streaming | None = None
     golden: tuple[Golden, ...] = ()
     card: Card | None = None
 
@@ -125,6 +136,7 @@ def save_bundle(bundle: Bundle, folder: Path) -> None:
         "statics.json": _json(bundle.statics),
         "calibration.json": _json(bundle.calibration),
         "scorecard.json": _json(bundle.scorecard),
+        "streaming.json": _json(bundle.streaming),
         "golden.json": _json(bundle.golden),
         "card.json": _json(bundle.card),
     }
@@ -150,6 +162,7 @@ def load_bundle(folder: Path, device: str = "cpu") -> Bundle:
         statics=_optional(files, "statics.json", Statics, Statics()),
         calibration=_optional(files, "calibration.json", Calibration | None),
         scorecard=_optional(files, "scorecard.json", Scorecard | None),
+        streaming=_optional(files, "streaming.json", Streaming | None),
         golden=_optional(files, "golden.json", tuple[Golden, ...], ()),
         card=_optional(files, "card.json", Card | None),
     )
@@ -166,6 +179,7 @@ def _refuse_misfits(bundle: Bundle) -> None:
             scaler_widths(bundle.scaler, columns),
             statics_widths(bundle.statics, architecture, columns),
             calibration_widths(bundle.calibration, architecture) if bundle.calibration else (),
+            streaming_widths(bundle.streaming, bundle.spec.lookback) if bundle.streaming else (),
         )
     )
 

@@ -15,6 +15,7 @@ from forecasting.scaled import Scales
 from forecasting.scaling import Scaler
 from forecasting.scores import Scorecard
 from forecasting.series import Panel, Split, rfc3339
+from forecasting.steadiness import Streaming
 from forecasting.transforms import Bounds
 
 SCORES = ("mse_z", "mae_z", "mql", "coverage", "interval_score")
@@ -30,6 +31,7 @@ class Judged:
     trusted: float
     calibration: Calibration | None = None
     scorecard: Scorecard | None = None
+    streaming: Streaming | None = None
 
 
 def describe_data(project: Project, panel: Panel, split: Split) -> CardData:
@@ -107,6 +109,25 @@ def describe_network(a: Architecture) -> str:
     )
 
 
+def describe_streaming(streaming: Streaming) -> str:
+    """Say what becomes of a model that is carried from row to row, and whether it may be."""
+    if streaming.settling is not None:
+        settles = f"settles after {_rows(streaming.settling)}"
+    elif streaming.curve:
+        settles = f"does not settle within {_rows(streaming.curve[-1][0])}"
+    else:
+        settles = "too few rows to see it settle"
+    ratio = "ratio unknown" if streaming.ratio is None else f"ratio {streaming.ratio:.3f}"
+    if streaming.safe:
+        return f"{settles}, {ratio}, safe"
+    every, anew = _rows(streaming.resync_every), _rows(streaming.resync_rows)
+    return f"{settles}, {ratio}, not safe: streams start anew from the last {anew} every {every}"
+
+
+def _rows(count: int) -> str:
+    return f"{count:,} row{'' if count == 1 else 's'}"
+
+
 def describe_limits(
     project: Project, card: tuple[CardColumn, ...], calibration: Calibration | None, scorecard: Scorecard | None
 ) -> tuple[str, ...]:
@@ -143,5 +164,6 @@ def write_card(project: Project, panel: Panel, split: Split, scales: Scales, jud
         trusted=judged.trusted,
         levels=judged.calibration.levels if judged.calibration else (),
         scores=describe_scores(judged.scorecard) if judged.scorecard else (),
+        streaming=describe_streaming(judged.streaming) if judged.streaming else None,
         limits=describe_limits(project, columns, judged.calibration, judged.scorecard),
     )

@@ -75,11 +75,15 @@ def _together(forecaster: Forecaster, jobs: list[Job]) -> list[Told]:
 def _chunks(jobs: list[Job], chunk: int, horizon: int, device: torch.device) -> Iterator[tuple[int, Rows]]:
     longest = max(job.at.stop - job.first for job in jobs)
     for low in range(0, longest, chunk):
-        size = min(chunk, longest - low)
-        values = [_padded(job.one.z(*_span(job, low, size)), size, np.nan) for job in jobs]
-        features = [_padded(job.one.features(*_span(job, low, size)), size, 0.0) for job in jobs]
-        known = [_known(job, low, size, horizon) for job in jobs]
-        yield low, Rows(*(torch.from_numpy(np.stack(arrays)).to(device) for arrays in (values, features, known)))
+        yield low, rows_of(jobs, low, min(chunk, longest - low), horizon, device)
+
+
+def rows_of(jobs: Sequence[Job], low: int, size: int, horizon: int, device: torch.device) -> Rows:
+    """Return `size` rows of each job, from `low` behind its first; missing where they lie behind its last origin."""
+    values = [_padded(job.one.z(*_span(job, low, size)), size, np.nan) for job in jobs]
+    features = [_padded(job.one.features(*_span(job, low, size)), size, 0.0) for job in jobs]
+    known = [_known(job, low, size, horizon) for job in jobs]
+    return Rows(*(torch.from_numpy(np.stack(arrays)).to(device) for arrays in (values, features, known)))
 
 
 def _known(job: Job, low: int, size: int, horizon: int) -> np.ndarray:

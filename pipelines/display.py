@@ -12,9 +12,11 @@ from rich.table import Table
 from rich.text import Text
 
 from forecasting.conformal import JUDGED
+from forecasting.describing import describe_streaming
 from forecasting.registry import ModelVersion
 from forecasting.report import DataReport
 from forecasting.scores import FullScores, Scorecard
+from forecasting.steadiness import Streaming
 from pipelines.doctor import Check
 
 COLOURS = {"refused": "red", "repaired": "yellow", "noted": "dim"}
@@ -47,6 +49,11 @@ def show_trust(trust: np.ndarray, console: Console) -> None:
     """Print how far the corrections of the network are believed; none means that the model is its linear road."""
     believed = f"{np.count_nonzero(trust)} of its {trust.size} outputs, {trust.mean():.0%} on average"
     console.print(f"the network corrects the linear road in {believed}", highlight=False)
+
+
+def show_streaming(found: Streaming, console: Console) -> None:
+    """Print whether the model may be carried from row to row, and what the service does where it may not."""
+    console.print(f"streaming: {describe_streaming(found)}", style="" if found.safe else "yellow", highlight=False)
 
 
 def show_scorecard(card: Scorecard, console: Console) -> None:

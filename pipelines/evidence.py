@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 import msgspec
 import numpy as np
 
+from forecasting.describing import describe_streaming
 from forecasting.evaluation import Backtest
 from forecasting.pictures import (
     Trace,
@@ -19,14 +20,15 @@ from forecasting.pictures import (
 from forecasting.registry import Run
 from forecasting.ridge import Choice, LinearFit
 from forecasting.scores import Scorecard
+from forecasting.steadiness import Streaming
 from forecasting.training import Epoch
 
 MOST_SERIES = 4
 CARD_SCORES = ("mse_z", "mae_z", "mae", "rmse", "mase", "mql", "coverage", "width")
 
 
-def card_of(card: Scorecard) -> str:
-    """Return the scorecard as Markdown, for the pages of the run and the version in MLflow."""
+def card_of(card: Scorecard, streaming: Streaming | None = None) -> str:
+    """Return the scorecard as Markdown, for the pages of the run and the version in MLflow; and how it is streamed."""
     cards = {"**model**": card.model, **card.baselines}
     rows = [
         f"| {name} | {' | '.join(_written(getattr(scores, key)) for key in CARD_SCORES)} |"
@@ -36,7 +38,8 @@ def card_of(card: Scorecard) -> str:
     head = f"Test rows {card.start} to {card.end}, {card.origins:,} origins, observed cells only.\n"
     reasons = [f"\n{name}: {reason}" for name, reason in card.reasons.items()]
     table = [f"| | {' | '.join(CARD_SCORES)} |", "|---" * (len(CARD_SCORES) + 1) + "|", *rows]
-    return "\n".join([head, *table, *reasons])
+    streamed = [f"\nstreaming: {describe_streaming(streaming)}"] if streaming else []
+    return "\n".join([head, *table, *reasons, *streamed])
 
 
 def _written(score: float | None) -> str:

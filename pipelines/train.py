@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 from rich.console import Console
 
-from forecasting.assembly import Prepared, assemble, prepare
+from forecasting.assembly import Prepared, assemble, lookback_of, prepare
 from forecasting.bundle import Bundle, Provenance, save_bundle
 from forecasting.describing import Judged
 from forecasting.errors import BundleError, NoSuchModel
@@ -27,8 +27,10 @@ from forecasting.registry import PRODUCTION, ModelVersion, Registry, Run
 from forecasting.report import DataReport
 from forecasting.scores import Scorecard
 from forecasting.series import rfc3339
+from forecasting.settling import measure_streaming
+from forecasting.steadiness import Streaming
 from forecasting.training import Epoch, Fitted, fit
-from pipelines.display import show_report, show_trust
+from pipelines.display import show_report, show_streaming, show_trust
 from pipelines.evidence import card_of, log_pictures, road_words, tried_road
 from pipelines.progress import watched
 from pipelines.promotion import Champion, Decision, decide
@@ -99,12 +101,14 @@ def train_on(given: Given, project: Project, registry: Registry, home: Path, con
             raise Interrupted(_keep(run, bundle, home))
         columns = prepared.panel.columns.targets
         tested = backtest(fitted.forecaster, fitted.calibration, prepared.series, columns)
-        bundle = assemble(project, prepared, fitted.forecaster, _judged(fitted, tested.scorecard), provenance)
+        streaming = _measure_streaming(run, project, given, fitted, console)
+        judged = _judged(fitted, tested.scorecard, streaming)
+        bundle = assemble(project, prepared, fitted.forecaster, judged, provenance)
         _log_evidence(run, fitted.epochs, fitted.best, tested, project)
         registered = _register(run, bundle, prepared)
         decision = decide(tested.scorecard, _champion(registry, project.name, tested, prepared))
         verb = "Promoted" if decision.promote else "Not promoted"
-        run.describe(f"{verb}: {decision.reason}.\n\n{card_of(tested.scorecard)}")
+        run.describe(f"{verb}: {decision.reason}.\n\n{card_of(tested.scorecard, streaming)}")
         if not decision.promote:
             run.log_json("decision.json", decision)
     if decision.promote:
@@ -169,13 +173,23 @@ def _best_of_each(epochs: Sequence[Epoch]) -> list[Epoch]:
     return [min((one for one in epochs if one.channels == way), key=lambda epoch: epoch.objective) for way in ways]
 
 
-def _judged(fitted: Fitted, scorecard: Scorecard | None = None) -> Judged:
+def _measure_streaming(run: Run, project: Project, given: Given, fitted: Fitted, console: Console) -> Streaming:
+    architecture = fitted.forecaster.architecture
+    found = measure_streaming(fitted.forecaster, given.prepared.series, lookback_of(project, architecture))
+    run.log_json("streaming.json", found)
+    run.log_metrics({"streaming_ratio": found.ratio, "settling_rows": found.settling})
+    show_streaming(found, console)
+    return found
+
+
+def _judged(fitted: Fitted, scorecard: Scorecard | None = None, streaming: Streaming | None = None) -> Judged:
     return Judged(
         architecture=fitted.forecaster.architecture,
         linear=road_words(fitted.linear),
         trusted=float(fitted.trust.mean()),
         calibration=fitted.calibration,
         scorecard=scorecard,
+        streaming=streaming,
     )
 
 
@@ -200,7 +214,7 @@ def _register(run: Run, bundle: Bundle, prepared: Prepared) -> ModelVersion:
     with TemporaryDirectory() as scratch:
         folder = Path(scratch) / "bundle"
         save_bundle(bundle, folder)
-        card = card_of(bundle.scorecard) if bundle.scorecard else ""
+        card = card_of(bundle.scorecard, bundle.streaming) if bundle.scorecard else ""
         return run.register(folder, example_of(bundle, prepared), card)
 
 

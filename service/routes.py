@@ -151,6 +151,7 @@ def _description(model: ServedModel, limits: Limits) -> ModelDescription:
         device=str(bundle.forecaster.spread.device),
         card=bundle.card,
         scorecard=bundle.scorecard,
+        streaming=bundle.streaming,
         provenance=spec.provenance,
     )
 

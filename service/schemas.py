@@ -12,6 +12,7 @@ from forecasting.bundle import Provenance
 from forecasting.card import Card
 from forecasting.columns import Columns
 from forecasting.scores import Scorecard
+from forecasting.steadiness import Streaming
 
 Cell = float | None
 Status = Literal["ready", "cold"]
@@ -168,7 +169,8 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
 class ModelDescription(msgspec.Struct, frozen=True, kw_only=True):
     """The contract of a served model, where it comes from, and how good it was in its backtest.
 
-    A row of a request holds `columns.targets`, `columns.past` and `columns.known`, in this order.
+    A row of a request holds `columns.targets`, `columns.past` and `columns.known`, in this order. `streaming` is null
+    where it was not measured.
     """
 
     model: ModelIdentity
@@ -187,6 +189,7 @@ class ModelDescription(msgspec.Struct, frozen=True, kw_only=True):
     device: str
     card: Card | None
     scorecard: Scorecard | None
+    streaming: Streaming | None
     provenance: Provenance
 
 

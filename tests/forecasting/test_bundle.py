@@ -22,13 +22,15 @@ from forecasting.network import Forecaster
 from forecasting.prediction import forecast, predict_z
 from forecasting.sealed import MANIFEST
 from forecasting.statics import Statics
+from forecasting.steadiness import Streaming
 from tests.bundles import codes, rich_window, window
 from tests.forecasting.panels import CELLS
 from tests.forecasting.spoiling import forgotten, refused, respecified, reweighted, rewritten
 
 REQUIRED = ("spec.json", "weights.safetensors", "scaler.json")
 UNKNOWN = {
-    "statics.json": Statics(), "calibration.json": None, "scorecard.json": None, "golden.json": (), "card.json": None,
+    "statics.json": Statics(), "calibration.json": None, "scorecard.json": None, "streaming.json": None,
+    "golden.json": (), "card.json": None,
 }  # fmt: skip
 FILES = (*REQUIRED, *UNKNOWN, MANIFEST)
 
@@ -57,6 +59,7 @@ GOLDEN = Golden(
     series="north", values=((1.5, None),), ahead=((), ()), times=(7,), point=((0.1, 0.2),), median=((0.3, 0.4),),
     scale=((0.5, 0.6),),
 )  # fmt: skip
+STREAMING = Streaming(window=6, origins=90, carried=700, ratio=1.004, settling=2, curve=((1, 0.5), (2, 0.004)))
 
 
 def _without_statics(bundle: Bundle) -> Bundle:
@@ -72,10 +75,12 @@ def test_a_bundle_comes_back_equal_to_the_bit(cell: str, channels: str, rich_bun
     architecture = replace(rich_bundle.spec.architecture, cell=cell, channels=channels)
     made = Forecaster(architecture).eval()
     spec = replace(rich_bundle.spec, architecture=architecture)
-    saved = dataclasses.replace(rich_bundle, spec=spec, forecaster=made, golden=(GOLDEN,), card=CARD)
+    saved = dataclasses.replace(
+        rich_bundle, spec=spec, forecaster=made, streaming=STREAMING, golden=(GOLDEN,), card=CARD
+    )
     save_bundle(saved, tmp_path / "new" / "bundle")
     opened = load_bundle(tmp_path / "new" / "bundle")
-    for block in ("spec", "scaler", "statics", "calibration", "scorecard", "golden", "card"):
+    for block in ("spec", "scaler", "statics", "calibration", "scorecard", "streaming", "golden", "card"):
         assert getattr(opened, block) == getattr(saved, block)
     ours, theirs = made.state_dict(), opened.forecaster.state_dict()
     assert list(ours) == list(theirs)
@@ -290,7 +295,9 @@ def test_json_of_another_shape_is_refused(name: str, content: bytes, folder: Pat
 STRANGER = json.dumps({"format": FORMAT, "colour": "green"}).encode()
 
 
-@pytest.mark.parametrize("name", ["spec.json", "scaler.json", "calibration.json", "scorecard.json", "card.json"])
+@pytest.mark.parametrize(
+    "name", ["spec.json", "scaler.json", "calibration.json", "scorecard.json", "streaming.json", "card.json"]
+)
 def test_an_object_without_the_keys_that_are_needed_is_refused(name: str, folder: Path) -> None:
     rewritten(folder, name, STRANGER)
     assert "Object missing required field" in refused(folder)

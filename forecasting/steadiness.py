@@ -1,0 +1,81 @@
+"""Whether a forecaster may be carried from row to row for ever: what was measured once, when it was registered.
+
+A window and a stream differ in how much history the recurrent state has seen. A network that forgets says the same of
+both; one that was taught on short histories and remembers long ones may drift away once it is carried. Two figures tell
+them apart: how long a history must be before more of it changes nothing (settling), and what carrying does to the error
+(ratio). How they are measured is in `settling`.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
+
+LIMIT = 1.02
+"""Largest ratio of the streamed error to that of fresh windows at which a forecaster is carried on and on."""
+LONGEST = 1_024
+"""Rows of the longest history that is tried. Not to settle within them is a finding; within fewer, for want of data."""
+
+Rows = Annotated[int, Meta(ge=1)]
+Count = Annotated[int, Meta(ge=0)]
+Figure = Annotated[float, Meta(ge=0)]
+
+
+class Streaming(msgspec.Struct, frozen=True, kw_only=True):
+    """What becomes of the forecasts of a model that is carried over its history; lengths in rows. None is unknown.
+
+    `ratio` is the mean squared error of the point (z units, observed cells of validation rows) of the carried
+    forecaster, divided by that of fresh windows of `window` rows, from `origins` origins; the longest carried history
+    had `carried` rows. `curve` holds lengths of history and how far the forecast from so much of it is from the one of
+    the carried state: root mean square, relative to how far that one goes away from the last value seen. `settling` is
+    the first length from which on that stays below 1 %; None where none of those tried is one.
+    """
+
+    window: Rows
+    origins: Count
+    carried: Count
+    ratio: Figure | None = None
+    settling: Rows | None = None
+    curve: tuple[tuple[Rows, Figure], ...] = ()
+
+    def __post_init__(self) -> None:
+        """Hold the settling length against the curve it was read from."""
+        lengths = [rows for rows, _ in self.curve]
+        if lengths != sorted(set(lengths)):
+            message = "the lengths of the curve do not increase"
+            raise ValueError(message)
+        if self.settling is not None and self.settling not in lengths:
+            message = f"settling is {self.settling}, which is no length of the curve"
+            raise ValueError(message)
+
+    @property
+    def safe(self) -> bool:
+        """Whether nothing speaks against carrying the state on and on; what is unknown does not.
+
+        Against it speaks an error that carrying makes more than 2 % larger; and a memory that never settles unless it
+        pays, which shows in an error that carrying makes smaller: such a memory has no end, and validation rows have.
+        """
+        if self.ratio is None:
+            return True
+        endless = self.settling is None and self._tried >= LONGEST
+        return self.ratio <= (1.0 if endless else LIMIT)
+
+    @property
+    def resync_rows(self) -> int:
+        """Rows that the state of an unsafe model is built anew from: a window, or fewer where it settles within fewer.
+
+        Not the settling length as such: the state behind so many rows says what the carried one says, within 1 %, and
+        errs as it errs. Fresh windows are what the ratio found to be better, and what the model was trained on.
+        """
+        return self.window if self.settling is None else min(self.window, self.settling)
+
+    @property
+    def resync_every(self) -> int:
+        """Steps after which the state of an unsafe model is built anew, so that a step costs two in the mean."""
+        return self.resync_rows
+
+    @property
+    def _tried(self) -> int:
+        return self.curve[-1][0] if self.curve else 0
