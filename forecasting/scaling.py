@@ -22,7 +22,7 @@ from forecasting.transforms import PLAIN, Transform
 NEAREST = 20.0
 """Standard deviations by which an answer in log(1 + x) may leave the training mean; far beyond lies overflow."""
 
-_FULLEST = 88.0
+FULLEST = 88.0
 """About the largest log(1 + x) of which float32 still holds the x."""
 
 
@@ -89,7 +89,7 @@ class Units(NamedTuple):
 
     def _constrained(self, z: np.ndarray, smear: np.ndarray | float) -> np.ndarray:
         held = np.where(self.log, z.clip(-NEAREST, NEAREST), z) * self.std + self.mean
-        values = np.where(self.log, np.expm1(np.where(self.log, np.minimum(held + smear, _FULLEST), 0.0)), held)
+        values = np.where(self.log, np.expm1(np.where(self.log, np.minimum(held + smear, FULLEST), 0.0)), held)
         values = np.clip(values, self.lowest, self.highest)
         return np.asarray(np.where(self.integer, np.rint(values), values), dtype=z.dtype)
 
