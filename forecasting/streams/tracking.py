@@ -1,0 +1,175 @@
+"""Tracking the forecasts of streams: scores, intervals that keep their promise, drift. State in, state out.
+
+A tracker is a flat vector of 64-bit floats, whose layout `Tracking.shape` names. It belongs to a stream and survives a
+change of model: residuals r = (actual - median) / scale have no unit, and what is tracked is relative to the
+calibration of whichever bundle is served.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+
+from forecasting.conformal import JUDGED, Calibration
+from forecasting.engines import ZForecast
+from forecasting.scaling import Units
+from forecasting.streams import kernel
+
+FORMAT = 1
+
+
+class Tracked(NamedTuple):
+    """What comes of a row.
+
+    Tracker and pending are those after it; point, median and ends are of the new forecast in the units of the data,
+    views of one array (`values`). `finite` is False where one of its numbers, also before bounds, is not.
+    """
+
+    tracker: Float[np.ndarray, "stream tracked"]
+    pending: Float[np.ndarray, "stream horizon horizon target two"]
+    point: Float[np.ndarray, "stream horizon target"]
+    median: Float[np.ndarray, "stream horizon target"]
+    ends: Float[np.ndarray, "stream ends horizon target"]
+    score: Float[np.ndarray, "stream scored"]
+    finite: Bool[np.ndarray, " stream"]
+    values: Float[np.ndarray, "stream parts horizon target"]
+
+
+class Score(NamedTuple):
+    """How the last forecast fared by target (NaN: not scored), and all of them so far.
+
+    `actual`, `point`, `median`, `naive` (the value before) and `interval` (the interval score of the judged level) are
+    in the units of the data; `covered` is 1 or 0 by level. `skill` is 1 - MAE / MAE of the value before, by target in
+    `skills`. `coverage` is that of about the last 500 rows, `coverage_ever` that of all, None before anything was scored.
+    """
+
+    actual: Float[np.ndarray, " target"]
+    point: Float[np.ndarray, " target"]
+    median: Float[np.ndarray, " target"]
+    naive: Float[np.ndarray, " target"]
+    interval: Float[np.ndarray, " target"]
+    covered: dict[int, Float[np.ndarray, " target"]]
+    count: int
+    skill: float | None
+    skills: Float[np.ndarray, " target"]
+    coverage: dict[int, float] | None
+    coverage_ever: dict[int, float] | None
+    drift: int
+
+    @property
+    def scored(self) -> Bool[np.ndarray, " target"]:
+        """Which targets of the last forecast were scored."""
+        return ~np.isnan(self.actual)
+
+
+class Tracking:
+    """What tracks the forecasts of one bundle."""
+
+    def __init__(self, calibration: Calibration | None, horizon: int, targets: int) -> None:
+        """Start from what was calibrated; without a calibration there are no intervals."""
+        self.levels = () if calibration is None else calibration.levels
+        self._horizon, self._targets = horizon, targets
+        ends = 2 * len(self.levels)
+        self._parts = 2 + ends
+        self._offsets = kernel.HEAD + len(self.levels) * kernel.PER_LEVEL + targets * (kernel.ISSUED + self._parts)
+        self.width = self._offsets + (1 + ends) * horizon * targets
+        self._each = kernel.SAID_COVERED + len(self.levels)
+        self.scored = targets * self._each + 2 + ends + targets
+        self.shape = f"{FORMAT}:{','.join(map(str, self.levels))}:{horizon}:{targets}"
+        self._fixed = _fixed(calibration, self.levels, horizon, targets)
+
+    def start(self, streams: int) -> Float[np.ndarray, "streams width"]:
+        """Return trackers before any row."""
+        one = np.zeros(self.width)
+        by_target = one[kernel.HEAD + len(self.levels) * kernel.PER_LEVEL : self._offsets].reshape(self._targets, -1)
+        by_target[:, [kernel.LAST, kernel.CENTRE]] = np.nan
+        by_target[:, kernel.ISSUED :] = np.nan
+        one[self._offsets : self._offsets + self._horizon * self._targets] = 1.0
+        return np.tile(one, (streams, 1))
+
+    def nothing(self, streams: int) -> Float[np.ndarray, "streams horizon horizon target two"]:
+        """Return what is pending before any forecast."""
+        return np.full((streams, self._horizon, self._horizon, self._targets, 2), np.nan, np.float32)
+
+    def advance(
+        self,
+        tracker: Float[np.ndarray, "stream width"],
+        pending: Float[np.ndarray, "stream horizon horizon target two"],
+        actual: Float[np.ndarray, "stream target"],
+        arrived: Bool[np.ndarray, " stream"],
+        said: ZForecast,
+        units: Units,
+        shift: Float[np.ndarray, "horizon target"],
+    ) -> Tracked:
+        """Score what is pending by what came, move the intervals, and say the new forecast with them."""
+        streams = len(tracker)
+        values = np.empty((streams, self._parts, self._horizon, self._targets), np.float32)
+        after, later = np.empty(tracker.shape), np.empty(pending.shape, np.float32)
+        score, finite = np.empty((streams, self.scored), np.float32), np.empty(streams, np.bool_)
+        each = (np.ascontiguousarray(np.atleast_2d(part)) for part in _used(units))
+        kernel.advance(
+            _writable(tracker), _writable(pending), _writable(actual), arrived, *map(np.ascontiguousarray, said),
+            *each, shift, self._fixed, after, later, values, score, finite,
+        )  # fmt: skip
+        return Tracked(after, later, values[:, 0], values[:, 1], values[:, 2:], score, finite, values)
+
+    def read(self, score: Float[np.ndarray, " scored"]) -> Score:
+        """Read a score as `advance` writes it."""
+        targets, levels = self._targets, len(self.levels)
+        last = score[: targets * self._each].reshape(targets, self._each)
+        count, drift = int(score[last.size]), int(score[last.size + 1])
+        running = score[last.size + 2 :]
+        skills = running[2 * levels :]
+        return Score(
+            *last.T[: kernel.SAID_COVERED],
+            covered=dict(zip(self.levels, last.T[kernel.SAID_COVERED :], strict=True)),
+            count=count,
+            skill=None if np.isnan(skills).all() else float(np.nanmean(skills)),
+            skills=skills,
+            coverage=self._by_level(count, running[:levels]),
+            coverage_ever=self._by_level(count, running[levels : 2 * levels]),
+            drift=drift,
+        )
+
+    def current(self, tracker: Float[np.ndarray, " width"]) -> Score:
+        """Read the running part of a tracker alone; nothing is said of a last forecast."""
+        score = np.full(self.scored, np.nan, np.float32)
+        kernel._running(_writable(tracker), self._parts - 2, self._targets, score)
+        return self.read(score)
+
+    def _by_level(self, count: int, shares: np.ndarray) -> dict[int, float] | None:
+        return dict(zip(self.levels, shares.tolist(), strict=True)) if count and self.levels else None
+
+
+def drift_of(tracker: Float[np.ndarray, "stream width"]) -> Int[np.ndarray, " stream"]:
+    """Return the drift code of each: 0 none, 1 inputs, 2 errors, 3 both."""
+    return (tracker[:, kernel.INPUTS_LEFT] > 0) + 2 * (tracker[:, kernel.ERRORS_LEFT] > 0)
+
+
+def _used(units: Units) -> tuple[np.ndarray, ...]:
+    return units.mean, units.std, units.log, units.lowest, units.highest, units.integer
+
+
+def _writable(array: np.ndarray) -> np.ndarray:
+    """Return an array as the kernel was compiled for; a read-only one would have it compiled again."""
+    return np.require(array, requirements=["C", "W"])
+
+
+def _fixed(calibration: Calibration | None, levels: tuple[int, ...], horizon: int, targets: int) -> np.ndarray:
+    """Return what the kernel takes of a calibration, flat: E|r|, the multipliers, alphas, and the judged level."""
+    if calibration is None:
+        return np.concatenate([np.full(horizon * targets, np.nan), np.zeros(1)])
+    judged = levels.index(JUDGED) if JUDGED in levels else 0
+    alphas = [1 - level / 100 for level in levels]
+    return np.concatenate([_expected(calibration).ravel(), calibration.ends(levels).ravel(), alphas, [judged]])
+
+
+def _expected(calibration: Calibration) -> Float[np.ndarray, "horizon target"]:
+    """Return the mean of |r| that its quantiles tell: linear between them, tails a quarter longer than the last one."""
+    size = np.abs(calibration.factors.astype(np.float64))
+    probabilities = np.array(calibration.probabilities)
+    between = (np.diff(probabilities)[:, None, None] * (size[1:] + size[:-1]) / 2).sum(axis=0)
+    tails = 1.25 * (probabilities[0] * size[0] + (1 - probabilities[-1]) * size[-1])
+    return np.maximum(between + tails, 1e-3)
