@@ -121,7 +121,7 @@ def describe_streaming(streaming: Streaming) -> str:
     if streaming.safe:
         return f"{settles}, {ratio}, safe"
     every, anew = _rows(streaming.resync_every), _rows(streaming.resync_rows)
-    return f"{settles}, {ratio}, not safe: streams start anew from the last {anew} every {every}"
+    return f"{settles}, {ratio}, not safe: its state must be rebuilt from the last {anew} every {every}"
 
 
 def _rows(count: int) -> str:

@@ -2,8 +2,8 @@
 
 The forecaster is carried over history, as a stream is, and asked at origins spread over the validation rows of some
 series. From the same origins it is asked again with fresh states: from windows, as a client of the forecast route would
-send them, and from histories of 1, 2, 3, 4, 6, 8 ... rows and of a window, until more of them changes nothing. What is
-done is bounded, however long or many the series are.
+send them, and from histories of 1, 2, 3, 4, 6, 8 ... rows, of a window, and of what the linear road remembers, until
+more of them changes nothing. What is done is bounded, however long or many the series are.
 
 That keep gates near 1 tell little of how long the forecast remembers, and that a truncated history does tell, was
 measured before this was written; the figures are in `docs/forecaster.md`.
@@ -30,7 +30,7 @@ LENGTHS = (1, 2, 3, *(share * 2**power for power in range(1, 9) for share in (2,
 SETTLED = 0.01
 MOST_SERIES = 16
 MOST_ORIGINS, MOST_CELLS = 1_024, 2_000_000
-CURVE_ORIGINS = 128
+CURVE_ORIGINS = 96
 MOST_ROWS, MOST_HISTORY = 65_536, 16_384
 MOST_NUMBERS = 4_000_000
 """Numbers of one kind, such as gates, that a member holds at once: 16 MB."""
@@ -172,7 +172,8 @@ def _ratio(places: _Places, fresh: Said) -> float | None:
 def _curve(forecaster: Forecaster, jobs: Sequence[Job], places: _Places, window: int) -> list[tuple[int, float]]:
     """Try longer and longer histories, until twice the length that was enough is enough, too."""
     most = np.median(places.carried) // 2 if len(places.row) else 0
-    lengths = [rows for rows in sorted({*LENGTHS, min(window, LONGEST)}) if rows <= most]
+    tried = {*LENGTHS, window, forecaster.architecture.lags + 1}
+    lengths = [rows for rows in sorted(tried) if rows <= min(most, LONGEST)]
     if not lengths:
         return []
     places = places.of(np.flatnonzero(places.carried >= 2 * lengths[-1]))
