@@ -1,0 +1,168 @@
+"""Streams held in memory under one version of a model: arrays with a row a stream, the least recently used make way.
+
+It is a cache: what is not in it is rebuilt from the log. Memory is taken from the system as rows are first used.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Int
+
+from forecasting.statics import Coded
+from forecasting.streams.advancing import Held, Profile
+from forecasting.streams.streamed import Streamed
+
+ENTRY_BYTES = 400
+"""About what a stream takes beside its arrays: its name, and where it is."""
+
+LEAST = 1024
+
+
+class Facts(NamedTuple):
+    """Where each of some streams stands, see `log.records.Stream`."""
+
+    id: Int[np.ndarray, " stream"]
+    epoch: Int[np.ndarray, " stream"]
+    seq: Int[np.ndarray, " stream"]
+    time: Int[np.ndarray, " stream"]
+
+    def of(self, streams: Int[np.ndarray, " some"]) -> Facts:
+        """Return some of them."""
+        return Facts(*(part[streams] for part in self))
+
+
+class Some(NamedTuple):
+    """All about some streams, as copies."""
+
+    facts: Facts
+    held: Held
+    profile: Profile
+
+    def of(self, streams: Int[np.ndarray, " some"]) -> Some:
+        """Return some of them."""
+        return Some(self.facts.of(streams), self.held.of(streams), self.profile.of(streams))
+
+
+def concatenated(parts: Sequence[tuple[Int[np.ndarray, " some"], Some]]) -> Some:
+    """Return what is known of all streams from what is known of some, each with the places where they belong."""
+    order = np.argsort(np.concatenate([places for places, _ in parts]))
+    if len(parts) == 1:
+        return parts[0][1].of(order)
+    static = [some.profile.static for _, some in parts]
+    joined = Some(
+        Facts(*map(np.concatenate, zip(*(some.facts for _, some in parts), strict=True))),
+        Held(*map(np.concatenate, zip(*(some.held for _, some in parts), strict=True))),
+        Profile(
+            np.concatenate([some.profile.places for _, some in parts]),
+            None if static[0] is None else Coded(*map(np.concatenate, zip(*static, strict=True))),
+        ),
+    )
+    return joined.of(order)
+
+
+class Pool:
+    """Not for several threads at once."""
+
+    def __init__(self, model: Streamed, most_bytes: int) -> None:
+        """Make room for as many streams as fit into so many bytes."""
+        self.model = model
+        tracking, statics = model.tracking, model.bundle.statics
+        one = tracking.nothing(1)[0]
+        bytes_each = 4 * (model.engine.width + one.size) + 8 * tracking.width + ENTRY_BYTES
+        self.capacity = size = max(most_bytes // bytes_each, LEAST)
+        self._facts = Facts(*(np.zeros(size, np.int64) for _ in Facts._fields))
+        self._held = Held(
+            np.empty((size, model.engine.width), np.float32),
+            np.empty((size, tracking.width), np.float64),
+            np.empty((size, *one.shape), np.float32),
+        )
+        coded = Coded(
+            np.zeros((size, statics.numbers), np.float32), np.zeros((size, len(statics.categories)), np.int64)
+        )
+        self._profile = Profile(np.zeros(size, np.int64), coded if statics.columns else None)
+        self._used, self._now = np.zeros(size, np.int64), 0
+        self._slots: dict[tuple[str, str], int] = {}
+        self._keys: list[tuple[str, str] | None] = []
+        self._free: list[int] = []
+
+    def __len__(self) -> int:
+        """Return how many streams are held."""
+        return len(self._slots)
+
+    def find(self, principal: str, names: Sequence[str]) -> Int[np.ndarray, " stream"]:
+        """Return the slots of streams, -1 for those that are not held."""
+        slots = self._slots
+        return np.array([slots.get((principal, name), -1) for name in names], dtype=np.int64)
+
+    def take(self, slots: Int[np.ndarray, " stream"]) -> Some:
+        """Return what is held in some slots."""
+        return Some(self._facts.of(slots), self._held.of(slots), self._profile.of(slots))
+
+    def keep(self, principal: str, names: Sequence[str], slots: Int[np.ndarray, " stream"], some: Some) -> None:
+        """Hold streams as they are now; those in slot -1 get a place, from the newest ones backwards if all do not fit.
+
+        `profile` is that of the streams without a place before; those with one have theirs.
+        """
+        self._now += 1
+        new = np.flatnonzero(slots < 0)
+        if len(new):
+            new = new[max(len(slots) - self.capacity, 0) :]  # a batch of more streams than fit: not all are kept
+            slots = slots.copy()
+            self._used[slots[slots >= 0]] = self._now
+            slots[new] = self._places([(principal, names[place]) for place in new.tolist()])
+            there = np.flatnonzero(slots >= 0)
+            self._put_profile(slots[new], some.profile.of(new))
+            slots, some = (slots, some) if len(there) == len(slots) else (slots[there], some.of(there))
+        self._used[slots] = self._now
+        self._held.put(slots, some.held)
+        for part, value in zip(self._facts, some.facts, strict=True):
+            part[slots] = value
+
+    def drop(self, principal: str, names: Sequence[str]) -> None:
+        """Forget streams; those that are not held stay what they are."""
+        for name in names:
+            slot = self._slots.pop((principal, name), None)
+            if slot is not None:
+                self._keys[slot] = None
+                self._free.append(slot)
+
+    def newest(self, most: int) -> list[tuple[str, str]]:
+        """Return principal and name of some streams, the most recently used first."""
+        held = np.array(list(self._slots.values()), dtype=np.int64)
+        order = held[np.argsort(-self._used[held], kind="stable")[:most]]
+        return [key for slot in order.tolist() if (key := self._keys[slot]) is not None]
+
+    def _put_profile(self, slots: Int[np.ndarray, " new"], profile: Profile) -> None:
+        self._profile.places[slots] = profile.places
+        if self._profile.static is not None and profile.static is not None:
+            for part, value in zip(self._profile.static, profile.static, strict=True):
+                part[slots] = value
+
+    def _places(self, keys: list[tuple[str, str]]) -> list[int]:
+        """Give slots to streams, those of the least recently used where there is no other."""
+        lacking = len(keys) - len(self._free) - (self.capacity - len(self._keys))
+        if lacking > 0:
+            self._evict(lacking)
+        slots = []
+        for key in keys:
+            if self._free:
+                slot = self._free.pop()
+                self._keys[slot] = key
+            else:
+                slot = len(self._keys)
+                self._keys.append(key)
+            self._slots[key] = slot
+            slots.append(slot)
+        return slots
+
+    def _evict(self, least: int) -> None:
+        held = np.array(list(self._slots.values()), dtype=np.int64)
+        idle = int((self._used[held] < self._now).sum())
+        many = min(max(least, self.capacity // 16), idle)
+        for slot in held[np.argpartition(self._used[held], many - 1)[:many]].tolist():
+            key = self._keys[slot]
+            if key is not None:
+                self.drop(key[0], [key[1]])

@@ -1,0 +1,122 @@
+"""A model as streams use it: its bundle with the engine that steps it, what tracks its forecasts, and its scales."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import msgspec
+import numpy as np
+from jaxtyping import Float, Int
+
+from forecasting.admission import FARTHEST
+from forecasting.bundle import Bundle, Spec
+from forecasting.engines import StepEngine, steps_for
+from forecasting.log.records import Version
+from forecasting.scaling import Units
+from forecasting.sealed import digest
+from forecasting.statics import Coded, StaticValue
+from forecasting.streams.tracking import Tracking
+
+Places = Int[np.ndarray, " stream"]
+"""Which scale is each stream's; 0 is that of all series together."""
+
+
+@dataclass(frozen=True, eq=False)
+class Streamed:
+    """A version of a model, open and ready to be stepped."""
+
+    version: Version
+    bundle: Bundle
+
+    @property
+    def spec(self) -> Spec:
+        """The contract of the model."""
+        return self.bundle.spec
+
+    @cached_property
+    def engine(self) -> StepEngine:
+        """What computes a step."""
+        return steps_for(self.bundle.forecaster)
+
+    @cached_property
+    def tracking(self) -> Tracking:
+        """What scores its forecasts and keeps their intervals."""
+        return Tracking(self.bundle.calibration, self.spec.horizon, len(self.spec.targets))
+
+    @cached_property
+    def scales(self) -> SeriesScales:
+        """The scales of its series."""
+        return SeriesScales(self.bundle)
+
+    @cached_property
+    def shift(self) -> Float[np.ndarray, "horizon target"]:
+        """What is added to a point before a logarithm is undone."""
+        calibration = self.bundle.calibration
+        shape = (self.spec.horizon, len(self.spec.targets))
+        return np.zeros(shape, np.float32) if calibration is None else calibration.shift
+
+    @cached_property
+    def contract(self) -> str:
+        """Digest of what a row of a stream is; a version with another one cannot go on with its log."""
+        spec = self.spec
+        rows = (spec.columns.targets, spec.columns.past, spec.columns.known, spec.calendar.freq, spec.calendar.timezone)
+        return digest(msgspec.json.encode(rows))[:16]
+
+    def series_of(self, stream: str, given: str | None) -> str | None:
+        """Return which series a new stream is: the one given, else the one that has its name, else none."""
+        if given is not None or not self.spec.panel:
+            return given
+        return stream if self.bundle.scaler.knows(stream) else None
+
+    def encoded(self, series: str | None, static: str) -> Coded:
+        """Return the static covariates of a stream, which are kept as JSON, as a network takes them."""
+        values = msgspec.json.decode(static, type=dict[str, StaticValue])
+        return self.bundle.statics.encode(series, values)
+
+    @cached_property
+    def resync(self) -> tuple[int, int] | None:
+        """Return (every, rows) where its states are unrolled anew every so many rows, from so many rows back."""
+        streaming = self.bundle.streaming
+        if streaming is None or streaming.safe:
+            return None
+        return streaming.resync_every, streaming.resync_rows
+
+
+class SeriesScales:
+    """The units of all series of a bundle as arrays, so that rows of many streams are scaled together.
+
+    No value up to `near` is absurdly far from the training mean of any column.
+    """
+
+    def __init__(self, bundle: Bundle) -> None:
+        """Stack them, the one of all series together first."""
+        scaler, self._targets = bundle.scaler, len(bundle.spec.targets)
+        ids = list(scaler.series)
+        self._places = {series: place for place, series in enumerate(ids, 1)}
+        self._each = [scaler.units(None), *(scaler.units(series) for series in ids)]
+        self._each_target = [one.first(self._targets) for one in self._each]
+        self._all = [np.stack([one[part] for one in self._each]) for part in range(len(Units._fields) - 1)]
+        self._all_target = [part[:, : self._targets] for part in self._all]
+
+        with np.errstate(over="ignore"):
+            bounds = [FARTHEST * one.std - np.abs(one.mean) for one in self._each]
+        self.near = float(np.min(bounds))
+
+    def place(self, series: str | None) -> int:
+        """Return where the scale of a series is."""
+        return self._places.get(series or "", 0)
+
+    def of(self, places: Places) -> Units:
+        """Return the units of some streams; where they are the same for all, without an axis of streams."""
+        return self._some(places, self._each, self._all)
+
+    def of_targets(self, places: Places) -> Units:
+        """Return the same for the targets alone."""
+        return self._some(places, self._each_target, self._all_target)
+
+    def _some(self, places: Places, each: list[Units], stacked: list[np.ndarray]) -> Units:
+        first = int(places[0])
+        if len(each) == 1 or len(places) == 1 or (places == first).all():
+            return each[first]
+        return Units._make([*(part[places] for part in stacked), each[0].plain])
