@@ -43,6 +43,7 @@ __all__ = [
     "forecast_columns",
     "forecast_frame",
     "forecast_many",
+    "levels_of",
     "predict_z",
 ]
 
@@ -87,7 +88,7 @@ def forecast_many(
     for place, one in enumerate(asked):
         try:
             refuse_unusable(bundle.spec, one.window, bundle.spec.horizon if one.steps is None else one.steps)
-            levels = _levels(bundle.calibration, one.levels)
+            levels = levels_of(bundle.calibration, one.levels)
         except WindowRejected as error:
             answers[place] = error
         else:
@@ -113,7 +114,12 @@ def predict_z(bundle: Bundle, window: Window, engine: Engine | None = None) -> Z
     return ZForecast(*(part[0] for part in said))
 
 
-def _levels(calibration: Calibration | None, asked: Sequence[int] | None) -> tuple[int, ...]:
+def levels_of(calibration: Calibration | None, asked: Sequence[int] | None) -> tuple[int, ...]:
+    """Return the levels of intervals that are asked for, each once; those given by default where none are.
+
+    Raises:
+        WindowRejected: one of them is not calibrated.
+    """
     if asked is None:
         return default_levels(calibration)
     if asked and calibration is None:

@@ -54,18 +54,28 @@ def build_window(spec: Spec, raw: RawWindow) -> Window:
     Raises:
         WindowRejected: they cannot be used by this model; the pointer says which.
     """
+    window = read_rows(spec, raw)
+    if window.times is None or raw.last_timestamp is not None:
+        return window
+    return _fill_gaps(spec, window, window.times)
+
+
+def read_rows(spec: Spec, raw: RawWindow, *, ahead: bool = True) -> Window:
+    """Check rows and put their columns in order; steps without a row stay out, and times may be off the grid.
+
+    Without `ahead` they are not forecast from: no known covariates of the steps to come are needed.
+
+    Raises:
+        WindowRejected: they cannot be used by this model; the pointer says which.
+    """
     if raw.series is not None and not spec.panel:
         message = "this model has one series only: leave series out"
         raise WindowRejected(message, "/series")
     _refuse_static(spec, raw.static)
     width = len(spec.columns.row if raw.columns is None else raw.columns)
     values = _in_order(spec, raw, _array(raw.rows, width, raw.pointer, spec.missing))
-    ahead = _ahead(spec, raw)
-    times = _times(spec, raw, len(values))
-    window = Window(values, times, raw.series, ahead, raw.static)
-    if times is None or raw.last_timestamp is not None:
-        return window
-    return _fill_gaps(spec, window, times)
+    known = _ahead(spec, raw) if ahead else None
+    return Window(values, _times(spec, raw, len(values)), raw.series, known, raw.static)
 
 
 def _refuse_static(spec: Spec, static: Mapping[str, StaticValue]) -> None:

@@ -63,7 +63,7 @@ def usual_question(model: ServedModel, usual: Usual, rows: Float[np.ndarray, "ro
 
 def _asked(model: ServedModel, window: WindowRequest, pointer: str, limits: Limits) -> Asked:
     try:
-        return _built(model, _raw(window, limits), window.levels)
+        return _built(model, raw_window(window, limits), window.levels)
     except WindowRejected as error:
         raise WindowRejected(str(error), pointer + error.pointer) from error
 
@@ -126,7 +126,12 @@ def _window_answer(targets: tuple[str, ...], found: WindowForecast) -> WindowAns
     return WindowAnswer(forecast=_steps(targets, found), status=found.status, warnings=warnings)
 
 
-def _raw(window: WindowRequest, limits: Limits) -> RawWindow:
+def raw_window(window: WindowRequest, limits: Limits) -> RawWindow:
+    """Return the rows of a request as they came, no more of them than are taken.
+
+    Raises:
+        WindowRejected: there are too many, or they came in no form, or in two.
+    """
     rows, pointer = (window.data, "/data") if window.observations is None else (window.observations, "/observations")
     if rows is None or (window.columns is None) != (window.data is None) or (window.observations and window.data):
         message = "send observations, or columns with data"
@@ -156,7 +161,7 @@ def nanoseconds(time: datetime) -> int:
 
 
 def _steps(targets: tuple[str, ...], found: WindowForecast) -> list[ForecastStep]:
-    times = [None] * len(found.point) if found.instants is None else map(_rfc3339, found.instants.tolist())
+    times = [None] * len(found.point) if found.instants is None else map(rfc3339, found.instants.tolist())
     ends: list[Any] = [end for interval in found.intervals.values() for end in interval]
     point, median, *ends = shortest([found.point, found.median, *ends])
     pairs = {
@@ -187,7 +192,7 @@ def shortest(values: Sequence[Float[np.ndarray, "*any"]]) -> Any:
 
 
 @lru_cache(maxsize=4096)  # many series are asked about at the same time
-def _rfc3339(time: int) -> str:
+def rfc3339(time: int) -> str:
     """Write a UTC time with `Z`: whole seconds, or nine decimals where the seconds are not whole."""
     seconds, rest = divmod(time, 1_000_000_000)
     text = (EPOCH + timedelta(seconds=seconds)).isoformat()[: -len("+00:00")]

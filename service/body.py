@@ -137,7 +137,7 @@ def quotes_of(window: msgspec.Struct) -> int:
         if value is None:
             continue
         keys += 1
-        if key in {"series", "last_timestamp"}:
+        if key in {"series", "last_timestamp", "stream"}:
             texts += 1
         elif key in {"columns", "timestamps"}:
             texts += len(value)

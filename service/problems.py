@@ -147,7 +147,8 @@ INTERNAL = Row(500, "internal", "The service failed; its log has the details und
 class Problem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What went wrong. `pointer` is the JSON pointer (RFC 6901) to the fault in the body.
 
-    `error` says it in one line where clients of the Open Inference Protocol look for it.
+    `last_timestamp` is the newest time a stream has, where a row came too late. `error` says it in one line where
+    clients of the Open Inference Protocol look for it.
     """
 
     type: str
@@ -155,6 +156,7 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     status: int
     detail: str | None = None
     pointer: str | None = None
+    last_timestamp: str | None = None
     request_id: str | None = None
     error: str | None = None
 
@@ -166,15 +168,25 @@ def row_for(error: Exception) -> Row:
 
 def problem_response(error: Exception, request_id: str, *, again: bool = False) -> Response:
     """Answer an error, `again` in its member `error`; one that is our fault is logged with its traceback."""
-    row = row_for(error)
-    if row.status == INTERNAL.status:
-        log.error("request %s failed: %s", request_id, row.title, exc_info=error)
-    detail = str(error) if row.told else None
-    pointer = getattr(error, "pointer", None) if row.told else None
-    answer = _respond(row, request_id, detail=detail, pointer=pointer, again=again)
+    problem = problem_of(error)
+    if problem.status == INTERNAL.status:
+        log.error("request %s failed: %s", request_id, problem.title, exc_info=error)
+    answer = _respond(problem, request_id, again=again)
     if getattr(error, "unread", False):
         return DrainedResponse(answer.body, answer.status_code, answer.headers)
     return answer
+
+
+def problem_of(error: Exception) -> Problem:
+    """Return what may be said of an error to anyone."""
+    row = row_for(error)
+    if not row.told:
+        return _problem(row)
+    return msgspec.structs.replace(
+        _problem(row, str(error)),
+        pointer=_cut(getattr(error, "pointer", None), LONGEST // 2),
+        last_timestamp=getattr(error, "last", None),
+    )
 
 
 async def on_error(request: Request, error: Exception) -> Response:
@@ -188,7 +200,7 @@ async def on_http_error(request: Request, error: Exception) -> Response:
         raise error
     title = {404: "There is nothing at this path", 405: "The path does not take this method"}.get(error.status_code)
     row = Row(error.status_code, f"http-{error.status_code}", title or "The request was refused")
-    response = _respond(row, request.state.request_id, detail="see /docs for what there is")
+    response = _respond(_problem(row, "see /docs for what there is"), request.state.request_id)
     response.headers.update(error.headers or {})
     return response
 
@@ -199,22 +211,23 @@ async def on_bad_parameter(request: Request, error: Exception) -> Response:
         raise error
     fault = error.errors()[0]
     detail = f"{fault['loc'][-1]}: {fault['msg']}"
-    return _respond(Row(422, "bad-parameter", "A parameter cannot be used"), request.state.request_id, detail=detail)
+    row = Row(422, "bad-parameter", "A parameter cannot be used")
+    return _respond(_problem(row, detail), request.state.request_id)
 
 
-def _respond(
-    row: Row, request_id: str, *, detail: str | None, pointer: str | None = None, again: bool = False
-) -> Response:
-    problem = Problem(
-        type=f"urn:gatecast:problem:{row.code}",
-        title=row.title,
-        status=row.status,
-        detail=_cut(detail, LONGEST // 2 if again else LONGEST),
-        pointer=_cut(pointer, LONGEST // 2),
-        request_id=request_id,
-        error=_cut(detail or row.title, LONGEST // 2) if again else None,
-    )
-    return Response(msgspec.json.encode(problem), row.status, HEADERS.get(row.status), MEDIA_TYPE)
+def _problem(row: Row, detail: str | None = None) -> Problem:
+    code = f"urn:gatecast:problem:{row.code}"
+    return Problem(type=code, title=row.title, status=row.status, detail=_cut(detail, LONGEST))
+
+
+def _respond(problem: Problem, request_id: str, *, again: bool = False) -> Response:
+    said = msgspec.structs.replace(problem, request_id=request_id)
+    if again:
+        half = LONGEST // 2
+        said = msgspec.structs.replace(
+            said, detail=_cut(problem.detail, half), error=_cut(problem.detail or problem.title, half)
+        )
+    return Response(msgspec.json.encode(said), problem.status, HEADERS.get(problem.status), MEDIA_TYPE)
 
 
 def _cut(text: str | None, longest: int) -> str | None:

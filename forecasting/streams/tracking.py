@@ -64,6 +64,22 @@ class Score(NamedTuple):
         return ~np.isnan(self.actual)
 
 
+class Scores(NamedTuple):
+    """The same of many streams, column by column; all of them are views of what `Tracking.advance` wrote."""
+
+    actual: Float[np.ndarray, "stream target"]
+    point: Float[np.ndarray, "stream target"]
+    median: Float[np.ndarray, "stream target"]
+    naive: Float[np.ndarray, "stream target"]
+    interval: Float[np.ndarray, "stream target"]
+    covered: Float[np.ndarray, "stream target level"]
+    count: Float[np.ndarray, " stream"]
+    drift: Float[np.ndarray, " stream"]
+    coverage: Float[np.ndarray, "stream level"]
+    coverage_ever: Float[np.ndarray, "stream level"]
+    skills: Float[np.ndarray, "stream target"]
+
+
 class Tracking:
     """What tracks the forecasts of one bundle."""
 
@@ -117,20 +133,32 @@ class Tracking:
 
     def read(self, score: Float[np.ndarray, " scored"]) -> Score:
         """Read a score as `advance` writes it."""
-        targets, levels = self._targets, len(self.levels)
-        last = score[: targets * self._each].reshape(targets, self._each)
-        count, drift = int(score[last.size]), int(score[last.size + 1])
-        running = score[last.size + 2 :]
-        skills = running[2 * levels :]
+        found = Scores._make(part[0] for part in self.split(score[None]))
+        count, skills = int(found.count), found.skills
         return Score(
-            *last.T[: kernel.SAID_COVERED],
-            covered=dict(zip(self.levels, last.T[kernel.SAID_COVERED :], strict=True)),
+            *found[: kernel.SAID_COVERED],
+            covered=dict(zip(self.levels, found.covered.T, strict=True)),
             count=count,
             skill=None if np.isnan(skills).all() else float(np.nanmean(skills)),
             skills=skills,
-            coverage=self._by_level(count, running[:levels]),
-            coverage_ever=self._by_level(count, running[levels : 2 * levels]),
-            drift=drift,
+            coverage=self._by_level(count, found.coverage),
+            coverage_ever=self._by_level(count, found.coverage_ever),
+            drift=int(found.drift),
+        )
+
+    def split(self, scores: Float[np.ndarray, "stream scored"]) -> Scores:
+        """Take scores as `advance` writes them apart."""
+        targets, levels, last = self._targets, len(self.levels), self._targets * self._each
+        by_target = scores[:, :last].reshape(len(scores), targets, self._each)
+        ends = (last + 2, last + 2 + levels, last + 2 + 2 * levels)
+        return Scores(
+            *(by_target[:, :, place] for place in range(kernel.SAID_COVERED)),
+            covered=by_target[:, :, kernel.SAID_COVERED :],
+            count=scores[:, last],
+            drift=scores[:, last + 1],
+            coverage=scores[:, ends[0] : ends[1]],
+            coverage_ever=scores[:, ends[1] : ends[2]],
+            skills=scores[:, ends[2] :],
         )
 
     def current(self, tracker: Float[np.ndarray, " width"]) -> Score:
