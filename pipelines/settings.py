@@ -3,30 +3,42 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from forecasting.errors import SettingsError
+
 if TYPE_CHECKING:
     from forecasting.registry import Registry
+
+KEY = r"[!-~]+"
 
 
 @dataclass(frozen=True)
 class Settings:
     """Where things are kept. `tracking_uri` None is the embedded store under `home`.
 
-    `auth` is whether the service asks for keys; the service itself checks what it says.
+    `auth` is whether the service asks for keys; the service itself checks what it says. `url` is where commands
+    find a running service, and `key` what they show it.
     """
 
     home: Path = Path(".gatecast")
     tracking_uri: str | None = None
     keys_file: Path | None = None
     auth: str = "auto"
+    url: str = "http://127.0.0.1:8000"
+    key: str | None = field(default=None, repr=False)
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str] = os.environ) -> Settings:
-        """Read GATECAST_HOME, _TRACKING_URI (else MLFLOW_TRACKING_URI), _KEYS_FILE and _AUTH."""
+        """Read GATECAST_HOME, _TRACKING_URI (else MLFLOW_TRACKING_URI), _KEYS_FILE, _AUTH, _URL and _KEY.
+
+        Raises:
+            SettingsError: the key is none.
+        """
         uri = environ.get("GATECAST_TRACKING_URI") or environ.get("MLFLOW_TRACKING_URI")
         keys = environ.get("GATECAST_KEYS_FILE")
         return cls(
@@ -34,6 +46,8 @@ class Settings:
             tracking_uri=uri or None,
             keys_file=Path(keys) if keys else None,
             auth=environ.get("GATECAST_AUTH") or cls.auth,
+            url=environ.get("GATECAST_URL") or cls.url,
+            key=_key(environ.get("GATECAST_KEY") or ""),
         )
 
     @property
@@ -63,3 +77,11 @@ class Settings:
         for stale in set(os.environ) - set(wanted):
             del os.environ[stale]
         os.environ.update(wanted)
+
+
+def _key(text: str) -> str | None:
+    """Return a key that can stand in a header; the message of a wrong one does not show it."""
+    if text and not re.fullmatch(KEY, text):
+        message = "GATECAST_KEY is not shown here; expected a key as `gatecast keys add` prints it, without spaces"
+        raise SettingsError(message)
+    return text or None

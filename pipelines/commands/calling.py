@@ -51,15 +51,19 @@ class Call:
         """Print a line for people, as it is."""
         self.console.print(line, markup=False, highlight=False, soft_wrap=True)
 
+    def put(self, answer: object) -> None:
+        """Print an answer as JSON, if that was asked for."""
+        if self.as_json:
+            click.echo(msgspec.json.format(msgspec.json.encode(answer), indent=2).decode())
+
 
 def command(function: Callable[..., object], group: click.Group | None = None) -> click.Command:
     """Make a command that has --json and a `Call`; what it returns is printed as JSON if asked for."""
 
     @functools.wraps(function)
     def call(settings: Settings, /, *, as_json: bool, **arguments: Any) -> None:
-        answer = function(Call(settings, Console(stderr=as_json), as_json), **arguments)
-        if as_json:
-            click.echo(msgspec.json.format(msgspec.json.encode(answer), indent=2).decode())
+        handed = Call(settings, Console(stderr=as_json), as_json)
+        handed.put(function(handed, **arguments))
 
     name = function.__name__.rpartition("_")[2]  # of a group's command, without that of the group
     return (group or gatecast).command(name)(AS_JSON(click.pass_obj(call)))
