@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+from urllib.parse import quote_plus
 
 _SCHEME = re.compile(r"[A-Za-z][\w+.-]*://")
 _SECRET = re.compile(r"pass|pwd|secret|token|odbc_connect", re.IGNORECASE)
 _HIDDEN = "***"
+_LONGEST_CAUSE = 300
 
 
 def is_address(source: str) -> bool:
@@ -34,6 +36,15 @@ def without_password(source: str) -> str:
     secrets = {key: _HIDDEN for key in url.query if _SECRET.search(key)}
     shown = url.update_query_dict(secrets) if secrets else url
     return shown.render_as_string(hide_password=True).replace("=%2A%2A%2A", f"={_HIDDEN}")
+
+
+def cause_of(error: Exception, password: object) -> str:
+    """Return the first line of what a driver of databases said, without the password in any form."""
+    said = str(getattr(error, "orig", None) or error).strip() or type(error).__name__
+    line = said.splitlines()[0]
+    for secret in {str(password or ""), quote_plus(str(password or ""))} - {""}:
+        line = line.replace(secret, _HIDDEN)
+    return line[:_LONGEST_CAUSE]
 
 
 def _cut(source: str) -> str:

@@ -12,7 +12,6 @@ from forecasting.log.records import (
     Issued,
     Key,
     Observation,
-    Origin,
     Snapshot,
     Stream,
     Version,

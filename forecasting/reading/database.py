@@ -12,13 +12,12 @@ from datetime import date
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote_plus
 
 import msgspec
 import numpy as np
 import pandas as pd
 
-from forecasting.addresses import without_password
+from forecasting.addresses import cause_of, without_password
 from forecasting.errors import NoSuchSource, UnreadableSource
 from forecasting.reading.tables import Table, refuse_too_many
 
@@ -32,7 +31,6 @@ if TYPE_CHECKING:
 
 _CHUNK = 10_000
 _CONNECT_SECONDS = 10
-_LONGEST_CAUSE = 300
 _READ_ONLY = {
     "sqlite": "PRAGMA query_only = ON",
     "postgresql": "SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY",
@@ -105,7 +103,7 @@ def _engine(url: URL, shown: str) -> Engine:
         message = f"{shown} is reached with the Python package {error.name!r}, which is not here; pip install it"
         raise UnreadableSource(message) from None
     except (ArgumentError, TypeError) as error:
-        message = f"data.source is {shown}, which SQLAlchemy does not take: {_cause(error, url)}; correct it"
+        message = f"data.source is {shown}, which SQLAlchemy does not take: {cause_of(error, url.password)}; correct it"
         raise UnreadableSource(message) from None
 
 
@@ -115,7 +113,7 @@ def _connected(engine: Engine, shown: str) -> Iterator[Connection]:
     try:
         connection = engine.connect()
     except Exception as error:  # noqa: BLE001 - drivers share no base class for what goes wrong here
-        cause = _cause(error, engine.url)
+        cause = cause_of(error, engine.url.password)
         message = f"{shown} cannot be reached: {cause}; check the address and that its server runs"
         raise NoSuchSource(message) from None
     with connection:
@@ -133,17 +131,8 @@ def _named_faults(engine: Engine, shown: str) -> Iterator[None]:
     try:
         yield
     except SQLAlchemyError as error:
-        message = f"data.query failed at {shown}: {_cause(error, engine.url)}; correct it"
+        message = f"data.query failed at {shown}: {cause_of(error, engine.url.password)}; correct it"
         raise UnreadableSource(message) from None
-
-
-def _cause(error: Exception, url: URL) -> str:
-    """Return the first line of what the driver said, without the password in any form."""
-    said = str(getattr(error, "orig", None) or error).strip() or type(error).__name__
-    line = said.splitlines()[0]
-    for secret in {str(url.password or ""), quote_plus(str(url.password or ""))} - {""}:
-        line = line.replace(secret, "***")
-    return line[:_LONGEST_CAUSE]
 
 
 def _select(connection: Connection, query: str, wanted: Wanted, shown: str) -> tuple[tuple[str, ...], pd.DataFrame]:

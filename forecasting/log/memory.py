@@ -1,0 +1,276 @@
+"""The log in this process: as quick as a dictionary, gone with the process, and forgetful of what is old.
+
+Of each stream it keeps the newest rows, and all behind its newest snapshot: what a rebuild needs. Older rows, their
+forecasts, corrections and snapshots are let go as new ones come, so memory is bounded by the number of streams.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from threading import Lock
+from typing import TypeVar
+
+from forecasting.errors import Outrun
+from forecasting.log.records import (
+    Advance,
+    Commit,
+    Correction,
+    Entry,
+    Issued,
+    Key,
+    Kind,
+    Observation,
+    Snapshot,
+    Stream,
+    Version,
+)
+
+NEWEST_ROWS = 4096
+
+_Kept = TypeVar("_Kept", Observation, Issued)
+
+
+@dataclass
+class _Held:
+    """What is kept of a stream; rows are gapless from `oldest` on."""
+
+    stream: Stream
+    oldest: int = 0
+    rows: dict[int, Observation] = field(default_factory=dict)
+    issued: dict[int, Issued] = field(default_factory=dict)
+    snapshots: dict[int, dict[Version, Snapshot]] = field(default_factory=dict)
+    origins: dict[Version, int] = field(default_factory=dict)
+    corrected: dict[int, list[Observation]] = field(default_factory=dict)
+
+    def stands_at(self, advance: Advance) -> bool:
+        return (self.stream.seq, self.stream.epoch) == (advance.before, advance.epoch)
+
+    def advance(self, to: Advance, epoch: int) -> None:
+        self.stream = self.stream._replace(
+            seq=to.seq, time=to.time, epoch=epoch, tracker=to.tracker, shape=to.shape, drift=to.drift
+        )
+
+    def keep_snapshot(self, snapshot: Snapshot) -> None:
+        self.snapshots.setdefault(snapshot.seq, {})[snapshot.version] = snapshot
+
+    def at(self, time: int) -> Observation | None:
+        span = range(self.oldest, self.stream.seq + 1)
+        place = bisect_left(span, time, key=lambda seq: self.rows[seq].time)
+        row = self.rows[span[place]] if place < len(span) else None
+        return row if row is not None and row.time == time else None
+
+    def drop_before(self, seq: int) -> int:
+        """Drop rows before `seq` with all that is of them; return how many."""
+        dropped = range(self.oldest, max(self.oldest, seq))
+        for row in dropped:
+            self.rows.pop(row, None)
+            self.issued.pop(row, None)
+            self.corrected.pop(row, None)
+            self.snapshots.pop(row - 1, None)  # behind a row it needs the next one
+        self.oldest = dropped.stop
+        return len(dropped)
+
+
+class MemoryLog:
+    """A `Log` that is no longer there when the process ends.
+
+    Rows of streams that have no snapshot are all kept; of others the newest `rows`, and those behind the snapshot.
+    """
+
+    durable = False
+
+    def __init__(self, rows: int = NEWEST_ROWS) -> None:
+        """Begin empty; `rows` is how many of the newest rows of a stream are kept at least."""
+        self._rows = rows
+        self._lock = Lock()
+        self._held: dict[int, _Held] = {}
+        self._ids: dict[Key, int] = {}
+        self._counts: Counter[str] = Counter()
+
+    def find(self, keys: Sequence[Key]) -> list[Stream | None]:
+        """Return streams by their keys, None where there is none."""
+        with self._lock:
+            ids = [self._ids.get(key) for key in keys]
+            return [None if one is None else self._held[one].stream for one in ids]
+
+    def commit(self, commit: Commit) -> None:
+        """Keep all of it, or nothing.
+
+        Raises:
+            Outrun: another writer was quicker with one of these streams.
+        """
+        with self._lock:
+            self._refuse_outrun(commit)
+            for stream in commit.created:
+                self._held[stream.id], self._ids[stream.key] = _Held(stream), stream.id
+                self._counts[stream.key.principal] += 1
+            for advance in commit.advanced:
+                self._held[advance.stream].advance(advance, advance.epoch)
+            self._keep(commit)
+            for advance in commit.advanced:
+                self._forget(self._held[advance.stream])
+
+    def _refuse_outrun(self, commit: Commit) -> None:
+        created = {stream.id: _Held(stream) for stream in commit.created}
+        known = any(stream.key in self._ids or stream.id in self._held for stream in commit.created)
+        twice = len({stream.key for stream in commit.created}) < len(commit.created)
+        for advance in commit.advanced:
+            held = created.get(advance.stream) or self._held.get(advance.stream)
+            known = known or held is None or not held.stands_at(advance)
+        if known or twice:
+            message = "another writer was quicker with one of these streams"
+            raise Outrun(message)
+
+    def _keep(self, commit: Commit) -> None:
+        for row in commit.observations:
+            self._held[row.stream].rows[row.seq] = row
+        for forecast in commit.issued:
+            self._held[forecast.stream].issued[forecast.seq] = forecast
+        for snapshot in commit.snapshots:
+            self._held[snapshot.stream].keep_snapshot(snapshot)
+        for origin in commit.origins:
+            self._held[origin.stream].origins.setdefault(origin.version, origin.seq)
+
+    def _forget(self, held: _Held) -> None:
+        if len(held.rows) > self._rows and held.snapshots:
+            held.drop_before(min(held.stream.seq - self._rows, max(held.snapshots)) + 1)
+
+    def correct(self, correction: Correction) -> None:
+        """Keep a correction.
+
+        Raises:
+            Outrun: another writer was quicker; nothing was changed.
+        """
+        row, advance = correction.observation, correction.advance
+        with self._lock:
+            held = self._held.get(row.stream)
+            if held is None or not held.stands_at(advance) or row.seq not in held.rows:
+                message = "another writer was quicker with this stream"
+                raise Outrun(message)
+            held.corrected.setdefault(row.seq, []).append(held.rows[row.seq])
+            held.rows[row.seq] = row
+            for seq, score in correction.scores.items():
+                held.rows[seq] = held.rows[seq]._replace(score=score)
+            held.issued.update({forecast.seq: forecast for forecast in correction.issued})
+            held.snapshots = {seq: kept for seq, kept in held.snapshots.items() if seq < row.seq}
+            for snapshot in correction.snapshots:
+                held.keep_snapshot(snapshot)
+            held.advance(advance, advance.epoch + 1)
+
+    def rows(self, wanted: Sequence[tuple[int, int, int]]) -> list[list[Observation]]:
+        """Return rows by (stream, first seq, last seq), both included, in their order."""
+        with self._lock:
+            return [
+                [] if (held := self._held.get(stream)) is None else _between(held, held.rows, first, last)
+                for stream, first, last in wanted
+            ]
+
+    def at(self, stream: int, times: Sequence[int]) -> list[Observation | None]:
+        """Return rows of a stream by their times."""
+        with self._lock:
+            held = self._held.get(stream)
+            return [None if held is None else held.at(time) for time in times]
+
+    def issued(self, wanted: Sequence[tuple[int, int, int]]) -> list[list[Issued]]:
+        """Return forecasts by (stream, first seq, last seq), both included, in their order."""
+        with self._lock:
+            return [
+                [] if (held := self._held.get(stream)) is None else _between(held, held.issued, first, last)
+                for stream, first, last in wanted
+            ]
+
+    def snapshots(self, wanted: Sequence[tuple[int, int]], version: Version) -> list[Snapshot | None]:
+        """Return by (stream, seq) the newest snapshot of that version at or before that row."""
+        with self._lock:
+            return [self._snapshot(stream, seq, version) for stream, seq in wanted]
+
+    def _snapshot(self, stream: int, seq: int, version: Version) -> Snapshot | None:
+        held = self._held.get(stream)
+        if held is None:
+            return None
+        found = [row for row, kept in held.snapshots.items() if row <= seq and version in kept]
+        return held.snapshots[max(found)][version] if found else None
+
+    def origins(self, streams: Sequence[int], version: Version) -> list[int | None]:
+        """Return the rows that the states of streams under a version are unrolled from."""
+        with self._lock:
+            held = [self._held.get(stream) for stream in streams]
+            return [None if one is None else one.origins.get(version) for one in held]
+
+    def oldest(self, streams: Sequence[int]) -> list[int | None]:
+        """Return the oldest rows there are."""
+        with self._lock:
+            held = [self._held.get(stream) for stream in streams]
+            return [None if one is None or not one.rows else one.oldest for one in held]
+
+    def versions(self, stream: int, seq: int) -> list[Observation]:
+        """Return what a row was before its corrections, the oldest first."""
+        with self._lock:
+            held = self._held.get(stream)
+            return [] if held is None else list(held.corrected.get(seq, ()))
+
+    def ledger(self, stream: int, start: int, limit: int) -> list[Entry]:
+        """Return lines from row `start` on, at most `limit`; rows that never came have none."""
+        lines: list[Entry] = []
+        with self._lock:
+            held = self._held.get(stream)
+            if held is None:
+                return lines
+            for seq in range(max(start, held.oldest), held.stream.seq + 1):
+                if len(lines) == limit:
+                    break
+                if held.rows[seq].kind != Kind.FILLER:
+                    lines.append(Entry(held.rows[seq], held.issued.get(seq)))
+        return lines
+
+    def streams(self, principal: str, model: str, after: str, limit: int) -> list[Stream]:
+        """Return streams of a principal and model by name, those behind `after`."""
+        with self._lock:
+            of = [key for key in self._ids if key[:2] == (principal, model) and key.stream > after]
+            return [self._held[self._ids[key]].stream for key in sorted(of)[:limit]]
+
+    def count(self, principal: str) -> int:
+        """Return how many streams a principal has, of all models."""
+        with self._lock:
+            return self._counts[principal]
+
+    def drifting(self, model: str) -> dict[int, int]:
+        """Return how many streams of a model there are, by the code of their drift."""
+        with self._lock:
+            return dict(Counter(held.stream.drift for held in self._held.values() if held.stream.key.model == model))
+
+    def erase(self, stream: int) -> None:
+        """Delete everything of a stream; of one that is not there, nothing."""
+        with self._lock:
+            held = self._held.pop(stream, None)
+            if held is not None:
+                del self._ids[held.stream.key]
+                self._counts[held.stream.key.principal] -= 1
+
+    def prune(self, before: int, keep: int) -> int:
+        """Delete rows that arrived before a time, from the oldest on, as far as `keep` allows; return how many."""
+        with self._lock:
+            return sum(held.drop_before(_prunable(held, before, keep)) for held in self._held.values())
+
+    def close(self) -> None:
+        """Forget everything."""
+        with self._lock:
+            self._held.clear()
+            self._ids.clear()
+            self._counts.clear()
+
+
+def _between(held: _Held, kept: dict[int, _Kept], first: int, last: int) -> list[_Kept]:
+    span = range(max(first, held.oldest), min(last, held.stream.seq) + 1)
+    return [kept[seq] for seq in span if seq in kept]
+
+
+def _prunable(held: _Held, before: int, keep: int) -> int:
+    limit = max(held.snapshots, default=held.oldest) - keep
+    seq = held.oldest
+    while seq < limit and held.rows[seq].arrived < before:
+        seq += 1
+    return seq
