@@ -152,6 +152,22 @@ def test_a_run_keeps_how_far_each_correction_is_trusted(files: Path, bundle: Bun
     assert bundle.card.trusted == pytest.approx(trust.mean(), abs=1e-6)
 
 
+def test_a_version_knows_whether_it_may_be_carried_and_says_so_everywhere(
+    bundle: Bundle, files: Path, run: Run, shop: Shop
+) -> None:
+    found = bundle.streaming
+    assert found is not None
+    assert found.origins > 0
+    assert found.settling is not None
+    assert (run.data.metrics["streaming_ratio"], run.data.metrics["settling_rows"]) == (found.ratio, found.settling)
+    assert json.loads((files / "streaming.json").read_text())["settling"] == found.settling
+    said = f"settles after {found.settling} rows, ratio {found.ratio:.3f}, safe"
+    assert bundle.card is not None
+    assert bundle.card.streaming == said
+    assert f"streaming: {said}" in shop.trained.err
+    assert f"streaming: {said}" in run.data.tags["mlflow.note.content"]
+
+
 def test_a_version_has_a_card_for_people(bundle: Bundle, files: Path, shop: Shop) -> None:
     card, scores = bundle.card, shop.trained.json["scores"]
     assert card is not None

@@ -26,6 +26,7 @@ def test_a_model_is_described(client: TestClient) -> None:
     described = client.get("/v1/models/tiny").json()
     assert described["columns"] == {"targets": ["a", "b"], "past": [], "known": [], "static": []}
     assert (described["static"], described["levels"], described["card"]) == ([], [80, 90, 95], None)
+    assert described["streaming"] is None  # not measured
     assert (described["freq"], described["timezone"], described["horizon"]) == ("h", "UTC", 2)
     assert (described["lookback"], described["missing"], described["needs_time"]) == (6, True, True)
     assert described["series"] == {"count": 2, "ids": ["north", "south"]}
