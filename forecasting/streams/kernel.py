@@ -3,8 +3,10 @@
 What is computed, and why, is said in `tracking`. A missing number is NaN, so the compiler may not assume that there is
 none; streams share no sum, so that what comes of one does not depend on those beside it, to the bit.
 
-A tracker is, in this order: the head; by level COVERED and COVERED_LATELY; by target its numbers, then what was issued
-for the next row (point, median, ends); by step and target the factor; by end, step and target the offset.
+A tracker is, in this order: the head; COVERED and COVERED_LATELY of each level; of each target its numbers, then point,
+median and ends issued for the next row; of each step and target the factor, then the offset of each end. `fixed` is of
+each step and target E|r|, then the multiplier of each end; then what each level may miss, the rate of each step, and
+which level is judged. All of it stands in one file, because a change in another one leaves what was compiled in place.
 """
 
 from __future__ import annotations
@@ -18,266 +20,292 @@ from numba import njit
 
 from forecasting.scaling import FULLEST, NEAREST
 
-(ROWS, CELLS, CELLS_LATELY, SEEN, USUAL, INPUTS_UP, INPUTS_DOWN, INPUTS_LEFT, ERRORS_UP, ERRORS_LEFT, HEAD) = range(11)
+ROWS, CELLS, CELLS_LATELY, INPUTS_LEFT, ERRORS_LEFT, HEAD = range(6)
 COVERED, COVERED_LATELY, PER_LEVEL = range(3)
-(LAST, COUNT, MEDIAN_ERROR, POINT_SQUARE, NAIVE_ERROR, NAIVE_SQUARE, INTERVAL, CENTRE, ISSUED) = range(9)
-"""The numbers of a target; ISSUED is where point, median and ends begin."""
+(LAST, COUNT, MEDIAN_ERROR, POINT_SQUARE, NAIVE_ERROR, NAIVE_SQUARE, INTERVAL) = range(7)
+CENTRE, USUAL, SMOOTH, VARIANCE, SEEN, FARTHER, CLOSER, WORSE, ISSUED = range(7, 16)
 
-(SAID_ACTUAL, SAID_POINT, SAID_MEDIAN, SAID_NAIVE, SAID_INTERVAL, SAID_COVERED) = range(6)
-"""The numbers of a target in a score; SAID_COVERED is where the levels begin."""
+SAID_ACTUAL, SAID_POINT, SAID_MEDIAN, SAID_NAIVE, SAID_INTERVAL, SAID_COVERED = range(6)
+"""The numbers of a target in a score; the levels begin at the last one. Behind the targets stands what is running."""
 
 LATELY = 1 / 500
-"""Share of the newest row in what is counted lately."""
-
-FACTOR_RATE, FACTOR_MOST, FACTOR_RANGE = 1 / 20, 4.0, 64.0
-OFFSET_RATE, OFFSET_OTHER, OFFSET_MOST, LEAST_KEPT = 0.03, 0.5, 4.0, 0.1
-
-INPUT_MEMORY, INPUT_WARM_UP, INPUT_MOST, INPUT_SLACK, INPUT_LIMIT = 1_000.0, 200.0, 4.0, 0.5, 60.0
-ERROR_MOST, ERROR_SLACK, ERROR_LIMIT = 5.0, 0.5, 50.0
+FACTOR_RATE, FACTOR_MOST, FACTOR_RANGE = 0.04, 5.0, 64.0
+OFFSET_RATE, OFFSET_OTHER, OFFSET_MOST, LEAST_KEPT, NARROWEST = 0.02, 0.6, 4.0, 0.1, 0.01
+ERROR_MOST, ERROR_SLACK, ERROR_LIMIT = 5.0, 0.5, 80.0
+MEMORY, WARM_UP, DEVIATION_MOST, INPUT_SLACK, INPUT_LIMIT = 2_000.0, 200.0, 4.0, 0.4, 60.0
+SMOOTHING, VARIANCE_MEMORY, VARIANCE_BEFORE, VARIANCE_MOST, CAUTION = 0.01, 3_000.0, 3.5, 9.0, 17.0
 ALARM_ROWS = 500.0
+NOT_YET, NO = np.float32(np.nan), np.nan
 
-compiled: Callable[..., Any] = njit(cache=True, nogil=True, error_model="numpy")
+compiled: Callable[[Callable[..., Any]], Callable[..., Any]] = njit(cache=True, nogil=True, error_model="numpy")
 
 
 @compiled
-def advance(  # type: ignore[no-untyped-def]
-    tracker, pending, actual, arrived, point, median, scale, mean, std, log, lowest, highest, integer, shift, fixed,
-    after, later, values, score, finite,
+def advance(
+    tracker, pending, actual, arrived, point, median, scale, mean, std, log, lowest, highest, integer, plain, shift,
+    fixed, after, later, values, score, finite,
 ):  # fmt: skip
-    """Take a row of each stream, and what a network said after it; write the five last ones."""
+    """Take a row of each stream, and what a network said after it; write the last five."""
     streams, horizon, targets = point.shape
-    several = len(mean) > 1
+    levels = values.shape[1] // 2 - 1
+    alphas = fixed[len(fixed) - 1 - horizon - levels : len(fixed) - 1 - horizon]
+    rates, judged = fixed[len(fixed) - 1 - horizon : len(fixed) - 1], int(fixed[len(fixed) - 1])
     learned = np.empty(targets)
     for b in range(streams):
-        u = b if several else 0
-        after[b] = tracker[b]
-        later[b, 1:] = pending[b, :-1]
-        score[b] = np.nan
+        row, told, said, later_said = after[b], score[b], values[b], later[b]
+        u = b if len(mean) > 1 else 0
+        row[:], told[:], later_said[1:] = tracker[b], NOT_YET, pending[b, :-1]
         if arrived[b]:
-            for c in range(targets):
-                x = np.float64(actual[b, c])
-                learned[c] = np.nan if not math.isfinite(x) else math.log1p(x) if log[u, c] else x
-            _score(after[b], actual[b], values.shape[1] - 2, fixed, score[b])
-            _errors(after[b], pending[b, 0, 0], learned, fixed)
-            for h in range(horizon):
-                for c in range(targets):
-                    _adapt(after[b], pending[b, h, h, c], learned[c], h, c, values[b], fixed)
-            _inputs(after[b], learned, std[u], values.shape[1] - 2)
-        _running(after[b], values.shape[1] - 2, targets, score[b])
+            learn(actual[b], log[u if len(log) > 1 else 0], learned)
+            score_last(row, actual[b], alphas, judged, told)
+            watch_errors(row, pending[b, 0, 0], learned, fixed, levels)
+            adapt_all(row, pending[b], learned, fixed, alphas, rates)
+            watch_inputs(row, learned, std[u], levels)
+        running(row, levels, targets, told)
         finite[b] = True
         for h in range(horizon):
             for c in range(targets):
-                said = point[b, h, c], median[b, h, c], scale[b, h, c]
-                units = (
-                    np.float64(mean[u, c]), np.float64(std[u, c]), log[u, c], np.float64(lowest[u, c]),
-                    np.float64(highest[u, c]), integer[u, c],
-                )  # fmt: skip
-                finite[b] &= _say(after[b], said, units, shift[h, c], h, c, fixed, values[b])
-                centre, width = said[1] * units[1] + units[0], said[2] * units[1]
-                later[b, 0, h, c, 0] = centre if arrived[b] else np.nan
-                later[b, 0, h, c, 1] = width if arrived[b] else np.nan
-        _issue(after[b], values[b], finite[b] and arrived[b])
+                x = np.float64(point[b, h, c]), np.float64(median[b, h, c]), np.float64(scale[b, h, c])
+                m, s = np.float64(mean[u, c]), np.float64(std[u, c])
+                at, cell = offsets_at(levels, targets, h * targets + c), (h * targets + c) * (1 + 2 * levels)
+                if plain:
+                    good = say(row, at, fixed, cell, x, m, s, said, h, c)
+                else:
+                    bounds = log[u, c], np.float64(lowest[u, c]), np.float64(highest[u, c]), integer[u, c]
+                    good = say_within(row, at, fixed, cell, x, m, s, np.float64(shift[h, c]), bounds, said, h, c)
+                finite[b] &= good
+                later_said[0, h, c, 0] = x[1] * s + m if arrived[b] else NO
+                later_said[0, h, c, 1] = x[2] * s if arrived[b] else NO
+        issue(row, said, finite[b] and arrived[b])
 
 
 @compiled
-def _target(ends, target):  # type: ignore[no-untyped-def]
+def target_at(levels, target):
     """Return where the numbers of a target begin."""
-    return HEAD + ends // 2 * PER_LEVEL + target * (ISSUED + 2 + ends)
+    return HEAD + levels * PER_LEVEL + target * (ISSUED + 2 + 2 * levels)
 
 
 @compiled
-def _score(state, actual, ends, fixed, score):  # type: ignore[no-untyped-def]
+def offsets_at(levels, targets, cell):
+    """Return where the factor of a step and target stands, and behind it the offsets."""
+    return target_at(levels, targets) + cell * (1 + 2 * levels)
+
+
+@compiled
+def learn(actual, log, learned):
+    """Write what came in the units it is learnt in; whatever is not a number is missing."""
+    for c in range(len(actual)):
+        x = np.float64(actual[c])
+        learned[c] = (math.log1p(x) if log[c] else x) if math.isfinite(x) else NO
+
+
+@compiled
+def residual(pending, c, learned):
+    """Return (what came - median) / scale; NaN where one of them is missing."""
+    median, scale = np.float64(pending[c, 0]), np.float64(pending[c, 1])
+    good = math.isfinite(median) and math.isfinite(scale) and scale > 0
+    return (learned[c] - median) / scale if good else NO
+
+
+@compiled
+def score_last(row, actual, alphas, judged, told):
     """Compare what came with what was said of it, in the units of the data, and with the value before."""
-    targets = len(actual)
-    alphas = fixed[len(fixed) - ends // 2 - 1 :]
-    judged = int(alphas[ends // 2])
-    scored = 0
-    for c in range(targets):
-        x, at = np.float64(actual[c]), _target(ends, c)
+    levels, scored = len(alphas), 0
+    for c in range(len(actual)):
+        x, at, told_at = np.float64(actual[c]), target_at(levels, c), c * (SAID_COVERED + levels)
         if not math.isfinite(x):
             continue
-        before = state[at + LAST]
-        state[at + LAST] = x
-        point, median = state[at + ISSUED], state[at + ISSUED + 1]
+        before, point, median = row[at + LAST], row[at + ISSUED], row[at + ISSUED + 1]
+        row[at + LAST] = x
         if math.isnan(median) or math.isnan(before):
             continue
         scored += 1
-        state[at + COUNT] += 1
-        state[at + MEDIAN_ERROR] += abs(x - median)
-        state[at + POINT_SQUARE] += (x - point) ** 2
-        state[at + NAIVE_ERROR] += abs(x - before)
-        state[at + NAIVE_SQUARE] += (x - before) ** 2
-        said = c * (SAID_COVERED + ends // 2)
-        score[said + SAID_ACTUAL], score[said + SAID_POINT], score[said + SAID_MEDIAN] = x, point, median
-        score[said + SAID_NAIVE] = before
-        for level in range(ends // 2):
-            low, high = state[at + ISSUED + 2 + 2 * level], state[at + ISSUED + 3 + 2 * level]
+        row[at + COUNT] += 1
+        row[at + MEDIAN_ERROR] += abs(x - median)
+        row[at + POINT_SQUARE] += (x - point) ** 2
+        row[at + NAIVE_ERROR] += abs(x - before)
+        row[at + NAIVE_SQUARE] += (x - before) ** 2
+        told[told_at + SAID_ACTUAL], told[told_at + SAID_POINT] = x, point
+        told[told_at + SAID_MEDIAN], told[told_at + SAID_NAIVE] = median, before
+        for level in range(levels):
+            low, high = row[at + ISSUED + 2 + 2 * level], row[at + ISSUED + 3 + 2 * level]
             held = 1.0 if low <= x <= high else 0.0
-            score[said + SAID_COVERED + level] = held
-            place = HEAD + level * PER_LEVEL
-            state[place + COVERED] += held
-            state[place + COVERED_LATELY] += held * LATELY
+            told[told_at + SAID_COVERED + level] = held
+            row[HEAD + level * PER_LEVEL + COVERED] += held
+            row[HEAD + level * PER_LEVEL + COVERED_LATELY] += held * LATELY
             if level == judged:
                 missed = high - low + 2 / alphas[level] * (max(low - x, 0.0) + max(x - high, 0.0))
-                state[at + INTERVAL] += missed
-                score[said + SAID_INTERVAL] = missed
+                row[at + INTERVAL] += missed
+                told[told_at + SAID_INTERVAL] = missed
     if scored:
-        state[ROWS] += 1
-        state[CELLS] += scored
-        state[CELLS_LATELY] += scored * LATELY
-        state[CELLS_LATELY] *= 1 - LATELY
-        for level in range(ends // 2):
-            state[HEAD + level * PER_LEVEL + COVERED_LATELY] *= 1 - LATELY
+        row[ROWS] += 1
+        row[CELLS] += scored
+        row[CELLS_LATELY] = (row[CELLS_LATELY] + scored * LATELY) * (1 - LATELY)
+        for level in range(levels):
+            row[HEAD + level * PER_LEVEL + COVERED_LATELY] *= 1 - LATELY
 
 
 @compiled
-def _residual(pending, learned):  # type: ignore[no-untyped-def]
-    """Return (what came - median) / scale; NaN where one of them is missing."""
-    median, scale = np.float64(pending[0]), np.float64(pending[1])
-    if not (math.isfinite(median) and math.isfinite(scale) and scale > 0):
-        return np.nan
-    return (learned - median) / scale
+def adapt_all(row, pending, learned, fixed, alphas, rates):
+    """Move factors and offsets: those of step h by the forecast issued h rows ago."""
+    levels, targets = len(alphas), len(learned)
+    for h in range(len(rates)):
+        for c in range(targets):
+            r = residual(pending[h, h], c, learned)
+            if not math.isnan(r):
+                cell = h * targets + c
+                at = offsets_at(levels, targets, cell)
+                adapt(row, at, fixed, cell * (1 + 2 * levels), alphas, rates[h], r)
 
 
 @compiled
-def _adapt(state, pending, learned, h, c, values, fixed):  # type: ignore[no-untyped-def]
-    """Move factor and offsets of one step and target by what came."""
-    r = _residual(pending, learned)
-    if math.isnan(r):
-        return
-    ends, horizon, targets = values.shape[0] - 2, values.shape[1], values.shape[2]
-    each, cell = horizon * targets, h * targets + c
-    at = _target(ends, targets) + cell
-    rate = 1.0 / math.sqrt(h + 1.0)
-    factor = state[at]
-    for level in range(ends // 2):
-        alpha = fixed[len(fixed) - ends // 2 - 1 + level]
-        low, high = at + each * (1 + 2 * level), at + each * (2 + 2 * level)
-        m_low, m_high = fixed[each * (1 + 2 * level) + cell], fixed[each * (2 + 2 * level) + cell]
-        width = max(m_high - m_low, 0.01)
-        below = (1.0 if r < factor * (m_low - state[low] * width) else 0.0) - alpha / 2
-        above = (1.0 if r > factor * (m_high + state[high] * width) else 0.0) - alpha / 2
-        step = OFFSET_RATE * rate
-        state[low] = _held(state[low] + step * (below + OFFSET_OTHER * above), -m_low, width)
-        state[high] = _held(state[high] + step * (above + OFFSET_OTHER * below), m_high, width)
-    expected = fixed[cell]
-    if math.isfinite(expected):
-        surprise = min(abs(r) / (expected * factor), FACTOR_MOST) - 1
-        state[at] = min(max(factor * (1 + FACTOR_RATE * rate * surprise), 1 / FACTOR_RANGE), FACTOR_RANGE)
+def adapt(row, at, fixed, cell, alphas, rate, r):
+    """Move the factor of a step and target, and the offsets of its ends, by a residual."""
+    factor, step = row[at], OFFSET_RATE * rate
+    for level in range(len(alphas)):
+        low, high = 1 + 2 * level, 2 + 2 * level
+        m_low, m_high, half = fixed[cell + low], fixed[cell + high], alphas[level] / 2
+        width = max(m_high - m_low, NARROWEST)
+        below = (1.0 if r < factor * (m_low - row[at + low] * width) else 0.0) - half
+        above = (1.0 if r > factor * (m_high + row[at + high] * width) else 0.0) - half
+        row[at + low] = held(row[at + low] + step * (below + OFFSET_OTHER * above), -m_low / width)
+        row[at + high] = held(row[at + high] + step * (above + OFFSET_OTHER * below), m_high / width)
+    surprise = min(abs(r) / (fixed[cell] * factor), FACTOR_MOST) - 1
+    row[at] = min(max(factor * (1 + FACTOR_RATE * rate * surprise), 1 / FACTOR_RANGE), FACTOR_RANGE)
 
 
 @compiled
-def _held(offset, multiplier, width):  # type: ignore[no-untyped-def]
+def held(offset, calibrated):
     """Keep an end at a tenth of its calibrated distance at least, and within some widths of it."""
-    return min(max(offset, (LEAST_KEPT - 1) * multiplier / width), OFFSET_MOST)
+    return min(max(offset, (LEAST_KEPT - 1) * calibrated), OFFSET_MOST)
 
 
 @compiled
-def _errors(state, pending, learned, fixed):  # type: ignore[no-untyped-def]
-    """Sum up by how much errors of the next step exceed what calibration expects (Page-Hinkley)."""
-    total, cells = 0.0, 0
+def watch_errors(row, pending, learned, fixed, levels):
+    """Sum up by how much the errors of the next step exceed what calibration expects."""
+    row[ERRORS_LEFT] = max(row[ERRORS_LEFT] - 1, 0.0)
     for c in range(len(learned)):
-        r = _residual(pending[c], learned[c])
-        if not (math.isnan(r) or math.isnan(fixed[c])):
-            total += min(abs(r) / fixed[c], ERROR_MOST)
-            cells += 1
-    state[ERRORS_LEFT] = max(state[ERRORS_LEFT] - 1, 0.0)
-    if cells:
-        state[ERRORS_UP] = max(state[ERRORS_UP] + total / cells - 1 - ERROR_SLACK, 0.0)
-        if state[ERRORS_UP] > ERROR_LIMIT:
-            state[ERRORS_UP], state[ERRORS_LEFT] = 0.0, ALARM_ROWS
+        r, at = residual(pending, c, learned), target_at(levels, c)
+        if math.isnan(r) or levels == 0:
+            continue
+        excess = min(abs(r) / fixed[c * (1 + 2 * levels)], ERROR_MOST) - 1
+        row[at + WORSE] = max(row[at + WORSE] + excess - ERROR_SLACK, 0.0)
+        if row[at + WORSE] > ERROR_LIMIT:
+            row[at + WORSE], row[ERRORS_LEFT] = 0.0, ALARM_ROWS
 
 
 @compiled
-def _inputs(state, learned, std, ends):  # type: ignore[no-untyped-def]
-    """Sum up by how much rows are farther from, or closer to, their usual level than they usually are."""
-    rate = max(1 / (state[SEEN] + 1), 1 / INPUT_MEMORY)
-    total, cells = 0.0, 0
+def watch_inputs(row, learned, std, levels):
+    """Sum up by how much a column is farther from, or closer to, its usual level than it usually is."""
+    row[INPUTS_LEFT] = max(row[INPUTS_LEFT] - 1, 0.0)
     for c in range(len(learned)):
         if math.isnan(learned[c]):
             continue
-        at = _target(ends, c) + CENTRE
-        if math.isnan(state[at]):
-            state[at] = learned[c]
-        away = min(max((learned[c] - state[at]) / std[c], -INPUT_MOST), INPUT_MOST)
-        state[at] += rate * away * std[c]
-        total += abs(away)
-        cells += 1
-    state[INPUTS_LEFT] = max(state[INPUTS_LEFT] - 1, 0.0)
-    if not cells:
-        return
-    distance = total / cells - state[USUAL]
-    state[USUAL] += rate * distance
-    state[SEEN] += 1
-    if state[SEEN] <= INPUT_WARM_UP:
-        return
-    state[INPUTS_UP] = max(state[INPUTS_UP] + distance - INPUT_SLACK, 0.0)
-    state[INPUTS_DOWN] = max(state[INPUTS_DOWN] - distance - INPUT_SLACK, 0.0)
-    if max(state[INPUTS_UP], state[INPUTS_DOWN]) > INPUT_LIMIT:
-        state[INPUTS_UP] = state[INPUTS_DOWN] = state[SEEN] = state[USUAL] = 0.0
-        state[INPUTS_LEFT] = ALARM_ROWS
-        for c in range(len(learned)):
-            state[_target(ends, c) + CENTRE] = np.nan
+        at = target_at(levels, c)
+        seen, rate = row[at + SEEN], max(1 / (row[at + SEEN] + 1), 1 / MEMORY)
+        if seen == 0:
+            row[at + CENTRE], row[at + VARIANCE] = learned[c], VARIANCE_BEFORE * SMOOTHING / (2 - SMOOTHING)
+        farther = (learned[c] - row[at + CENTRE]) / std[c]
+        away = min(max(farther, -DEVIATION_MOST), DEVIATION_MOST)
+        row[at + CENTRE] += rate * std[c] * (away if seen >= WARM_UP else farther)
+        excess = abs(away) - row[at + USUAL]
+        row[at + USUAL] += rate * excess
+        row[at + SMOOTH] += SMOOTHING * (excess - row[at + SMOOTH])
+        square = min(row[at + SMOOTH] ** 2, VARIANCE_MOST * row[at + VARIANCE])
+        row[at + VARIANCE] += max(1 / VARIANCE_MEMORY, 1 / (seen + 500)) * (square - row[at + VARIANCE])
+        row[at + SEEN] = seen + 1
+        if seen >= WARM_UP:
+            row[at + FARTHER] = max(row[at + FARTHER] + excess - INPUT_SLACK, 0.0)
+            row[at + CLOSER] = max(row[at + CLOSER] - excess - INPUT_SLACK, 0.0)
+        noise = row[at + VARIANCE] * (2 - SMOOTHING) / SMOOTHING
+        if max(row[at + FARTHER], row[at + CLOSER]) > max(INPUT_LIMIT, CAUTION * noise / (2 * INPUT_SLACK)):
+            row[INPUTS_LEFT] = ALARM_ROWS
+            row[at + USUAL] = row[at + SMOOTH] = row[at + SEEN] = row[at + FARTHER] = row[at + CLOSER] = 0.0
 
 
 @compiled
-def _running(state, ends, targets, score):  # type: ignore[no-untyped-def]
+def running(row, levels, targets, told):
     """Write the running part of a score."""
-    at = targets * (SAID_COVERED + ends // 2)
-    score[at], score[at + 1] = state[ROWS], (state[INPUTS_LEFT] > 0) + 2 * (state[ERRORS_LEFT] > 0)
-    for level in range(ends // 2):
+    at, scored = targets * (SAID_COVERED + levels), row[ROWS] > 0
+    told[at], told[at + 1] = row[ROWS], (row[INPUTS_LEFT] > 0) + 2 * (row[ERRORS_LEFT] > 0)
+    for level in range(levels):
         place = HEAD + level * PER_LEVEL
-        lately = state[CELLS_LATELY] > 0
-        score[at + 2 + level] = state[place + COVERED_LATELY] / state[CELLS_LATELY] if lately else np.nan
-        score[at + 2 + ends // 2 + level] = state[place + COVERED] / state[CELLS] if lately else np.nan
+        told[at + 2 + level] = row[place + COVERED_LATELY] / row[CELLS_LATELY] if scored else NO
+        told[at + 2 + levels + level] = row[place + COVERED] / row[CELLS] if scored else NO
     for c in range(targets):
-        place = _target(ends, c)
-        naive = state[place + NAIVE_ERROR]
-        score[at + 2 + ends + c] = 1 - state[place + MEDIAN_ERROR] / naive if naive > 0 else np.nan
+        place = target_at(levels, c)
+        naive = row[place + NAIVE_ERROR]
+        told[at + 2 + 2 * levels + c] = 1 - row[place + MEDIAN_ERROR] / naive if naive > 0 else NO
 
 
 @compiled
-def _say(state, said, units, shift, h, c, fixed, values):  # type: ignore[no-untyped-def]
-    """Write point, median and ends of one step and target in the units of the data; tell whether all are finite."""
-    ends, horizon, targets = values.shape[0] - 2, values.shape[1], values.shape[2]
-    each, cell = horizon * targets, h * targets + c
-    at = _target(ends, targets) + cell
-    point, median, scale = np.float64(said[0]), np.float64(said[1]), np.float64(said[2])
-    values[0, h, c] = _data(point, np.float64(shift), units)
-    values[1, h, c] = middle = _data(median, 0.0, units)
-    total = np.float32(point) + np.float32(median) + values[0, h, c] + middle
+def say(row, at, fixed, cell, x, mean, std, said, h, c):
+    """Write point, median and ends of a step and target where units are plain; tell whether they are finite."""
+    point, median, scale = x
+    said[0, h, c], said[1, h, c] = point * std + mean, median * std + mean
     inner = outer = 0.0
-    for level in range(ends // 2):
-        m_low, m_high = fixed[each * (1 + 2 * level) + cell], fixed[each * (2 + 2 * level) + cell]
-        width = max(m_high - m_low, 0.01)
-        inner = min(inner, state[at] * (m_low - state[at + each * (1 + 2 * level)] * width))
-        outer = max(outer, state[at] * (m_high + state[at + each * (2 + 2 * level)] * width))
-        low, high = median + inner * scale, median + outer * scale
-        total += np.float32(low) - np.float32(low) + np.float32(high) - np.float32(high)
-        values[2 + 2 * level, h, c] = low = min(_data(low, 0.0, units), middle)
-        values[3 + 2 * level, h, c] = high = max(_data(high, 0.0, units), middle)
-        total += low - low + high - high
-    return math.isfinite(total)
+    for level in range(len(said) // 2 - 1):
+        inner, outer = widened(row, at, fixed, cell, level, inner, outer)
+        said[2 + 2 * level, h, c] = (median + inner * scale) * std + mean
+        said[3 + 2 * level, h, c] = (median + outer * scale) * std + mean
+    return is_finite(said, h, c) and is_finite_z(point, median, scale, inner, outer)
 
 
 @compiled
-def _data(z, shift, units):  # type: ignore[no-untyped-def]
-    """Return a number in the units of the data, see `scaling.Units.from_z`."""
-    mean, std, log, lowest, highest, integer = units
-    if log:
-        held = min(max(z, -NEAREST), NEAREST) * std + mean
-        x = math.expm1(min(held + shift, FULLEST))
-    else:
-        x = z * std + mean
+def say_within(row, at, fixed, cell, x, mean, std, shift, bounds, said, h, c):
+    """The same with transforms and bounds: see `scaling.Units.from_z`; the ends may not pass the median."""
+    point, median, scale = x
+    said[0, h, c] = within(point, mean, std, shift, bounds)
+    said[1, h, c] = middle = within(median, mean, std, 0.0, bounds)
+    inner = outer = 0.0
+    for level in range(len(said) // 2 - 1):
+        inner, outer = widened(row, at, fixed, cell, level, inner, outer)
+        said[2 + 2 * level, h, c] = min(within(median + inner * scale, mean, std, 0.0, bounds), middle)
+        said[3 + 2 * level, h, c] = max(within(median + outer * scale, mean, std, 0.0, bounds), middle)
+    return is_finite(said, h, c) and is_finite_z(point, median, scale, inner, outer)
+
+
+@compiled
+def widened(row, at, fixed, cell, level, inner, outer):
+    """Return how many scales the ends of a level lie from the median; not inside those of the level before."""
+    m_low, m_high = fixed[cell + 1 + 2 * level], fixed[cell + 2 + 2 * level]
+    width, factor = max(m_high - m_low, NARROWEST), row[at]
+    low, high = factor * (m_low - row[at + 1 + 2 * level] * width), factor * (m_high + row[at + 2 + 2 * level] * width)
+    return min(low, inner), max(high, outer)
+
+
+@compiled
+def within(z, mean, std, shift, bounds):
+    """Return a number in the units of the data, inside its bounds and whole where the column is."""
+    log, lowest, highest, integer = bounds
+    x = min(max(z, -NEAREST), NEAREST) * std + mean if log else z * std + mean
+    x = math.expm1(min(x + shift, FULLEST)) if log else x
     x = min(max(x, lowest), highest)
     return np.float32(np.rint(x) if integer else x)
 
 
 @compiled
-def _issue(state, values, usable):  # type: ignore[no-untyped-def]
+def is_finite(said, h, c):
+    """Tell whether all that is said of a step and target is finite, as 32-bit floats."""
+    nothing = np.float32(0)
+    for part in range(len(said)):
+        nothing += said[part, h, c] - said[part, h, c]
+    return nothing == 0
+
+
+@compiled
+def is_finite_z(point, median, scale, inner, outer):
+    """Tell the same before bounds, which would make infinity look like an answer; the widest ends tell of all."""
+    low, high = np.float32(median + inner * scale), np.float32(median + outer * scale)
+    total = np.float32(point) - np.float32(point) + (np.float32(median) - np.float32(median))
+    return total + (low - low) + (high - high) == 0
+
+
+@compiled
+def issue(row, said, usable):
     """Keep what was said of the next row, in the units of the data, until it comes."""
-    parts, _, targets = values.shape
+    parts, targets = said.shape[0], said.shape[2]
     for c in range(targets):
-        at = _target(parts - 2, c) + ISSUED
+        at = target_at(parts // 2 - 1, c) + ISSUED
         for part in range(parts):
-            state[at + part] = values[part, 0, c] if usable else np.nan
+            row[at + part] = said[part, 0, c] if usable else NO

@@ -17,7 +17,10 @@ from forecasting.engines import ZForecast
 from forecasting.scaling import Units
 from forecasting.streams import kernel
 
-FORMAT = 1
+FORMAT = 2
+
+SLOWER = 0.75
+"""Intervals of step h move h to this power slower than those of the next step: its residuals share h - 1 rows."""
 
 
 class Tracked(NamedTuple):
@@ -95,14 +98,15 @@ class Tracking:
         self.scored = targets * self._each + 2 + ends + targets
         self.shape = f"{FORMAT}:{','.join(map(str, self.levels))}:{horizon}:{targets}"
         self._fixed = _fixed(calibration, self.levels, horizon, targets)
+        none = np.zeros((1, targets), bool)
+        self._unbound = none, none.astype(np.float32), none.astype(np.float32), none
 
     def start(self, streams: int) -> Float[np.ndarray, "streams width"]:
         """Return trackers before any row."""
         one = np.zeros(self.width)
         by_target = one[kernel.HEAD + len(self.levels) * kernel.PER_LEVEL : self._offsets].reshape(self._targets, -1)
-        by_target[:, [kernel.LAST, kernel.CENTRE]] = np.nan
-        by_target[:, kernel.ISSUED :] = np.nan
-        one[self._offsets : self._offsets + self._horizon * self._targets] = 1.0
+        by_target[:, kernel.LAST] = by_target[:, kernel.ISSUED :] = np.nan
+        one[self._offsets :: self._parts - 1] = 1.0
         return np.tile(one, (streams, 1))
 
     def nothing(self, streams: int) -> Float[np.ndarray, "streams horizon horizon target two"]:
@@ -124,10 +128,11 @@ class Tracking:
         values = np.empty((streams, self._parts, self._horizon, self._targets), np.float32)
         after, later = np.empty(tracker.shape), np.empty(pending.shape, np.float32)
         score, finite = np.empty((streams, self.scored), np.float32), np.empty(streams, np.bool_)
-        each = (np.ascontiguousarray(np.atleast_2d(part)) for part in _used(units))
         kernel.advance(
-            _writable(tracker), _writable(pending), _writable(actual), arrived, *map(np.ascontiguousarray, said),
-            *each, shift, self._fixed, after, later, values, score, finite,
+            _own(tracker), _own(pending), _own(actual), arrived, *map(np.ascontiguousarray, said),
+            *(_by_stream(part) for part in units[:2]),
+            *(self._unbound if units.plain else map(_by_stream, units[5:9])),
+            units.plain, shift, self._fixed, after, later, values, score, finite,
         )  # fmt: skip
         return Tracked(after, later, values[:, 0], values[:, 1], values[:, 2:], score, finite, values)
 
@@ -164,7 +169,7 @@ class Tracking:
     def current(self, tracker: Float[np.ndarray, " width"]) -> Score:
         """Read the running part of a tracker alone; nothing is said of a last forecast."""
         score = np.full(self.scored, np.nan, np.float32)
-        kernel._running(_writable(tracker), self._parts - 2, self._targets, score)
+        kernel.running(_own(tracker), len(self.levels), self._targets, score)
         return self.read(score)
 
     def _by_level(self, count: int, shares: np.ndarray) -> dict[int, float] | None:
@@ -176,22 +181,25 @@ def drift_of(tracker: Float[np.ndarray, "stream width"]) -> Int[np.ndarray, " st
     return (tracker[:, kernel.INPUTS_LEFT] > 0) + 2 * (tracker[:, kernel.ERRORS_LEFT] > 0)
 
 
-def _used(units: Units) -> tuple[np.ndarray, ...]:
-    return units.mean, units.std, units.log, units.lowest, units.highest, units.integer
+def _by_stream(part: np.ndarray) -> Float[np.ndarray, "stream_or_one target"]:
+    """Return a part of units with an axis of streams."""
+    return np.ascontiguousarray(part.reshape(-1, part.shape[-1]))
 
 
-def _writable(array: np.ndarray) -> np.ndarray:
-    """Return an array as the kernel was compiled for; a read-only one would have it compiled again."""
-    return np.require(array, requirements=["C", "W"])
+def _own(array: np.ndarray) -> np.ndarray:
+    """Return an array of the kind that the kernel is compiled for; for any other it would be compiled again."""
+    flags = array.flags
+    return array if flags.c_contiguous and flags.writeable else array.copy()
 
 
 def _fixed(calibration: Calibration | None, levels: tuple[int, ...], horizon: int, targets: int) -> np.ndarray:
-    """Return what the kernel takes of a calibration, flat: E|r|, the multipliers, alphas, and the judged level."""
+    """Return what the kernel takes of a calibration, flat, see there."""
+    rates = np.arange(1, horizon + 1) ** -SLOWER
     if calibration is None:
-        return np.concatenate([np.full(horizon * targets, np.nan), np.zeros(1)])
+        return np.concatenate([np.ones(horizon * targets), rates, np.zeros(1)])
     judged = levels.index(JUDGED) if JUDGED in levels else 0
-    alphas = [1 - level / 100 for level in levels]
-    return np.concatenate([_expected(calibration).ravel(), calibration.ends(levels).ravel(), alphas, [judged]])
+    cells = np.concatenate([_expected(calibration)[None], calibration.ends(levels)]).reshape(1 + 2 * len(levels), -1)
+    return np.concatenate([cells.T.ravel(), [1 - level / 100 for level in levels], rates, [judged]])
 
 
 def _expected(calibration: Calibration) -> Float[np.ndarray, "horizon target"]:
