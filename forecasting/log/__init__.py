@@ -1,5 +1,10 @@
 """The observation log and the ledger: every row that was accepted, every forecast that was issued, how it fared.
 
-records.py    what is kept, as values
-interface.py  what every log offers
+records.py      what is kept, as values
+interface.py    what every log offers
+opening.py      from an address to a log
+memory.py       the log in this process
+sql.py          the log in a database: connecting.py reaches it, tables.py and statements.py are its words,
+                writing.py, reading.py (with asking.py and searching.py), pruning.py and versions.py what it does
+migrating.py    tables made and brought up to date, by the steps in migrations/
 """

@@ -69,6 +69,14 @@ class Database:
         with self._turn:
             return self._answered(lambda: self._write(work))
 
+    def change(self, work: Callable[[Connection], _Answer]) -> _Answer:
+        """Do what changes the tables themselves, in one transaction.
+
+        Raises:
+            LogUnavailable: the database does not answer, or cannot be used.
+        """
+        return self._answered(lambda: self._change(work))
+
     def close(self) -> None:
         """Let go of all connections."""
         self.engine.dispose()
@@ -108,6 +116,12 @@ class Database:
         finally:
             connection.close()  # rolls back what was not committed
         return answer
+
+    def _change(self, work: Callable[[Connection], _Answer]) -> _Answer:
+        with self.engine.begin() as connection:
+            if self._turn is not None:
+                connection.exec_driver_sql("BEGIN IMMEDIATE")
+            return work(connection)
 
     def _commit(self, connection: PoolProxiedConnection) -> None:
         """Commit; what fails here is not done again, for the server may have done it before it was lost."""

@@ -23,9 +23,13 @@ def open_log(url: str | None, path: Path, durability: str = "full") -> Log:
     if url == MEMORY:
         return MemoryLog()
     from forecasting.log.connecting import connect  # noqa: PLC0415 - SQLAlchemy takes 0.2 s to import
+    from forecasting.log.migrating import bring_up_to_date  # noqa: PLC0415
     from forecasting.log.sql import SqlLog  # noqa: PLC0415
-    from forecasting.log.tables import metadata  # noqa: PLC0415
 
     database = connect(url, path, durability)
-    metadata.create_all(database.engine)
+    try:
+        bring_up_to_date(database)
+    except BaseException:
+        database.close()
+        raise
     return SqlLog(database)
