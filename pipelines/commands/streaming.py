@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from pathlib import Path
 
 import click
@@ -68,9 +69,12 @@ def stream(  # noqa: PLR0913 - an option each
     from pipelines.pushing import Client
     from pipelines.stream import Options, stream_file
 
-    client = Client(url or call.settings.url, call.settings.key, call.say)
-    options = Options(stream, history, last, batch, rate, picture)
-    streamed = stream_file(client, name, Source(data, project, time, series, timezone), options, call.console)
+    source, options = (
+        Source(data, project, time, series, timezone),
+        Options(stream, history, last, batch, rate, picture),
+    )
+    with closing(Client(url or call.settings.url, call.settings.key, call.say)) as client:
+        streamed = stream_file(client, name, source, options, call.console)
     if streamed.fault:
         call.put(streamed.summary)
         raise streamed.fault
