@@ -74,9 +74,12 @@ def test_it_comes_again_when_it_was_asked_to() -> None:
 
 def test_it_waits_longer_each_time_and_not_for_ever() -> None:
     waits: list[float] = []
-    with playing(*[busy("0")] * (len(PATIENCE) + 1)) as (url, _), client(url, waits) as asked:
-        with pytest.raises(ConnectionError, match="more to do"):
-            asked.ask("POST", "/a", b"")
+    with (
+        playing(*[busy("0")] * (len(PATIENCE) + 1)) as (url, _),
+        client(url, waits) as asked,
+        pytest.raises(ConnectionError, match="more to do"),
+    ):
+        asked.ask("POST", "/a", b"")
     assert waits == list(PATIENCE)
 
 
@@ -95,9 +98,12 @@ def test_a_lost_connection_is_made_again_and_the_request_sent_again() -> None:
 
 def test_what_never_answered_is_not_waited_for() -> None:
     waits: list[float] = []
-    with playing(GONE) as (url, _), client(url, waits) as asked:
-        with pytest.raises(ConnectionError, match="does not answer"):
-            asked.ask("GET", "/a")
+    with (
+        playing(GONE) as (url, _),
+        client(url, waits) as asked,
+        pytest.raises(ConnectionError, match="does not answer"),
+    ):
+        asked.ask("GET", "/a")
     assert waits == []
 
 
@@ -117,12 +123,18 @@ def test_its_key_is_not_part_of_its_name() -> None:
     ("status", "error"), [(401, SettingsError), (403, SettingsError), (404, NoSuchModel), (500, ConnectionError)]
 )
 def test_what_is_wrong_with_all_requests_is_an_error(status: int, error: type[Exception]) -> None:
-    with playing((status, {}, b'{"title": "No", "detail": "because"}')) as (url, _), client(url, []) as asked:
-        with pytest.raises(error, match="No"):
-            asked.describe("tiny")
+    with (
+        playing((status, {}, b'{"title": "No", "detail": "because"}')) as (url, _),
+        client(url, []) as asked,
+        pytest.raises(error, match="No"),
+    ):
+        asked.describe("tiny")
 
 
 def test_an_address_moved_elsewhere_is_not_followed() -> None:
-    with playing((302, {"Location": "http://elsewhere"}, b"")) as (url, _), client(url, []) as asked:
-        with pytest.raises(ConnectionError, match="no Gatecast service"):
-            asked.describe("tiny")
+    with (
+        playing((302, {"Location": "http://elsewhere"}, b"")) as (url, _),
+        client(url, []) as asked,
+        pytest.raises(ConnectionError, match="no Gatecast service"),
+    ):
+        asked.describe("tiny")
