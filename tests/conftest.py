@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -10,7 +10,7 @@ import torch
 from hypothesis import settings
 
 from forecasting.bundle import Bundle, save_bundle
-from tests import bundles
+from tests import bundles, postgres
 
 
 def pytest_configure() -> None:
@@ -44,3 +44,17 @@ def tiny_folder(tiny_bundle: Bundle, tmp_path_factory: pytest.TempPathFactory) -
     folder = tmp_path_factory.mktemp("tiny") / "bundle"
     save_bundle(tiny_bundle, folder)
     return folder
+
+
+@pytest.fixture(scope="session")
+def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Return the address of a PostgreSQL that runs as long as the tests do."""
+    with postgres.serving(tmp_path_factory.mktemp("postgres")) as server:
+        yield server.get_uri()
+
+
+@pytest.fixture
+def postgres_url(postgres_server: str) -> Iterator[str]:
+    """Return the address of an empty database there."""
+    with postgres.database(postgres_server) as url:
+        yield url

