@@ -23,6 +23,8 @@ PATIENCE = (0.0, 0.5, 1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
 TIMEOUT_SECONDS = 60.0
 BUSY, REFUSED = (429, 503), 400
 NO_KEY, NOT_ALLOWED, ABSENT = 401, 403, 404
+ABSENT_ADVICE = "start one with `gatecast serve`, or say with --url where it is"
+BUSY_ADVICE = "try again later: what was accepted by then is answered as it was"
 
 T = TypeVar("T")
 
@@ -129,24 +131,22 @@ class Client:
         Raises:
             ConnectionError: nothing answers at all, or for more than a minute.
         """
-        why = ""
+        why = advice = ""
         for pause in (*PATIENCE, None):
             try:
                 reply = self._send(method, path, body)
             except (OSError, http.client.HTTPException) as error:
                 self.close()
-                why, asked = _cause(error), 0.0
+                why, advice, asked = f"does not answer ({_cause(error)})", ABSENT_ADVICE, 0.0
                 if not self._heard:
                     break
             else:
                 if reply.status not in BUSY or reply.wait is None:
                     return reply
-                why, asked = str(problem_of(reply)), reply.wait
+                why, advice, asked = f"is busy ({problem_of(reply)})", BUSY_ADVICE, reply.wait
             if pause is not None:
                 self._wait(max(asked, pause), why)
-        message = (
-            f"the service at {self.url} does not answer ({why}); start one with `gatecast serve`, or give its --url"
-        )
+        message = f"the service at {self.url} {why}; {advice}"
         raise ConnectionError(message)
 
     def refuse(self, reply: Reply) -> None:
@@ -202,7 +202,7 @@ class Client:
 
     def _wait(self, seconds: float, why: str) -> None:
         if seconds:
-            self.say(f"{why}; asking again in {seconds:.3g} s")
+            self.say(f"the service {why}; asking again in {seconds:.3g} s")
         self.pause(seconds)
 
 
