@@ -5,8 +5,8 @@ none; streams share no sum, so that what comes of one does not depend on those b
 
 A tracker is, in this order: the head; COVERED and COVERED_LATELY of each level; of each target its numbers, then point,
 median and ends issued for the next row; of each step and target the factor, then the offset of each end. `fixed` is of
-each step and target E|r|, then the multiplier of each end; then what each level may miss, the rate of each step, and
-which level is judged. All of it stands in one file, because a change in another one leaves what was compiled in place.
+each step and target E|r|, how quickly its factor moves, how far at most, and the multiplier of each end; then what each level may miss,
+how quickly each step moves, and which level is judged. All of it stands in one file, because a change in another one leaves what was compiled in place.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ SAID_ACTUAL, SAID_POINT, SAID_MEDIAN, SAID_NAIVE, SAID_INTERVAL, SAID_COVERED = 
 """The numbers of a target in a score; the levels begin at the last one. Behind the targets stands what is running."""
 
 LATELY = 1 / 500
-FACTOR_RATE, FACTOR_MOST, FACTOR_RANGE = 0.04, 5.0, 64.0
+FACTOR_RANGE = 64.0
 OFFSET_RATE, OFFSET_OTHER, OFFSET_MOST, LEAST_KEPT, NARROWEST = 0.02, 0.6, 4.0, 0.1, 0.01
 ERROR_MOST, ERROR_SLACK, ERROR_LIMIT = 5.0, 0.5, 80.0
 MEMORY, WARM_UP, DEVIATION_MOST, INPUT_SLACK, INPUT_LIMIT = 2_000.0, 200.0, 4.0, 0.4, 60.0
@@ -67,7 +67,7 @@ def advance(
             for c in range(targets):
                 x = np.float64(point[b, h, c]), np.float64(median[b, h, c]), np.float64(scale[b, h, c])
                 m, s = np.float64(mean[u, c]), np.float64(std[u, c])
-                at, cell = offsets_at(levels, targets, h * targets + c), (h * targets + c) * (1 + 2 * levels)
+                at, cell = offsets_at(levels, targets, h * targets + c), (h * targets + c) * (3 + 2 * levels)
                 if plain:
                     good = say(row, at, fixed, cell, x, m, s, said, h, c)
                 else:
@@ -155,7 +155,7 @@ def adapt_all(row, pending, learned, fixed, alphas, rates):
             if not math.isnan(r):
                 cell = h * targets + c
                 at = offsets_at(levels, targets, cell)
-                adapt(row, at, fixed, cell * (1 + 2 * levels), alphas, rates[h], r)
+                adapt(row, at, fixed, cell * (3 + 2 * levels), alphas, rates[h], r)
 
 
 @compiled
@@ -164,14 +164,14 @@ def adapt(row, at, fixed, cell, alphas, rate, r):
     factor, step = row[at], OFFSET_RATE * rate
     for level in range(len(alphas)):
         low, high = 1 + 2 * level, 2 + 2 * level
-        m_low, m_high, half = fixed[cell + low], fixed[cell + high], alphas[level] / 2
+        m_low, m_high, half = fixed[cell + 2 + low], fixed[cell + 2 + high], alphas[level] / 2
         width = max(m_high - m_low, NARROWEST)
         below = (1.0 if r < factor * (m_low - row[at + low] * width) else 0.0) - half
         above = (1.0 if r > factor * (m_high + row[at + high] * width) else 0.0) - half
         row[at + low] = held(row[at + low] + step * (below + OFFSET_OTHER * above), -m_low / width)
         row[at + high] = held(row[at + high] + step * (above + OFFSET_OTHER * below), m_high / width)
-    surprise = min(abs(r) / (fixed[cell] * factor), FACTOR_MOST) - 1
-    row[at] = min(max(factor * (1 + FACTOR_RATE * rate * surprise), 1 / FACTOR_RANGE), FACTOR_RANGE)
+    surprise = min(abs(r) / (fixed[cell] * factor), fixed[cell + 2]) - 1
+    row[at] = min(max(factor * (1 + fixed[cell + 1] * rate * surprise), 1 / FACTOR_RANGE), FACTOR_RANGE)
 
 
 @compiled
@@ -188,7 +188,7 @@ def watch_errors(row, pending, learned, fixed, levels):
         r, at = residual(pending, c, learned), target_at(levels, c)
         if math.isnan(r) or levels == 0:
             continue
-        excess = min(abs(r) / fixed[c * (1 + 2 * levels)], ERROR_MOST) - 1
+        excess = min(abs(r) / fixed[c * (3 + 2 * levels)], ERROR_MOST) - 1
         row[at + WORSE] = max(row[at + WORSE] + excess - ERROR_SLACK, 0.0)
         if row[at + WORSE] > ERROR_LIMIT:
             row[at + WORSE], row[ERRORS_LEFT] = 0.0, ALARM_ROWS
@@ -268,7 +268,7 @@ def say_within(row, at, fixed, cell, x, mean, std, shift, bounds, said, h, c):
 @compiled
 def widened(row, at, fixed, cell, level, inner, outer):
     """Return how many scales the ends of a level lie from the median; not inside those of the level before."""
-    m_low, m_high = fixed[cell + 1 + 2 * level], fixed[cell + 2 + 2 * level]
+    m_low, m_high = fixed[cell + 3 + 2 * level], fixed[cell + 4 + 2 * level]
     width, factor = max(m_high - m_low, NARROWEST), row[at]
     low, high = factor * (m_low - row[at + 1 + 2 * level] * width), factor * (m_high + row[at + 2 + 2 * level] * width)
     return min(low, inner), max(high, outer)

@@ -19,6 +19,7 @@ from forecasting.streams import kernel
 
 FORMAT = 2
 
+RATE, VARIATION, MOST = 0.04, 0.9, 4.0
 SLOWER = 0.75
 """Intervals of step h move h to this power slower than those of the next step: its residuals share h - 1 rows."""
 
@@ -196,16 +197,23 @@ def _fixed(calibration: Calibration | None, levels: tuple[int, ...], horizon: in
     """Return what the kernel takes of a calibration, flat, see there."""
     rates = np.arange(1, horizon + 1) ** -SLOWER
     if calibration is None:
-        return np.concatenate([np.ones(horizon * targets), rates, np.zeros(1)])
+        return np.concatenate([np.ones(3 * horizon * targets), rates, np.zeros(1)])
     judged = levels.index(JUDGED) if JUDGED in levels else 0
-    cells = np.concatenate([_expected(calibration)[None], calibration.ends(levels)]).reshape(1 + 2 * len(levels), -1)
+    cells = np.concatenate([_expected(calibration), calibration.ends(levels)]).reshape(3 + 2 * len(levels), -1)
     return np.concatenate([cells.T.ravel(), [1 - level / 100 for level in levels], rates, [judged]])
 
 
-def _expected(calibration: Calibration) -> Float[np.ndarray, "horizon target"]:
-    """Return the mean of |r| that its quantiles tell: linear between them, tails a quarter longer than the last one."""
-    size = np.abs(calibration.factors.astype(np.float64))
-    probabilities = np.array(calibration.probabilities)
-    between = (np.diff(probabilities)[:, None, None] * (size[1:] + size[:-1]) / 2).sum(axis=0)
-    tails = 1.25 * (probabilities[0] * size[0] + (1 - probabilities[-1]) * size[-1])
-    return np.maximum(between + tails, 1e-3)
+def _expected(calibration: Calibration) -> Float[np.ndarray, "three horizon target"]:
+    """Return the mean of |r| that its quantiles tell, how quickly a factor follows it, and the most that moves it.
+
+    Quantiles are linear between those calibrated, and beyond the last one a quarter farther on average. What is calm
+    but for rare storms (a large coefficient of variation) is followed slowly, by steps that may be large.
+    """
+    size = np.maximum(np.abs(calibration.factors.astype(np.float64)), 1e-3)
+    p = np.array(calibration.probabilities)
+    step, low, high = np.diff(p)[:, None, None], size[:-1], size[1:]
+    mean = (step * (low + high) / 2).sum(axis=0) + 1.25 * (p[0] * size[0] + (1 - p[-1]) * size[-1])
+    square = (step * (low**2 + low * high + high**2) / 3).sum(axis=0)
+    square += 1.625 * (p[0] * size[0] ** 2 + (1 - p[-1]) * size[-1] ** 2)
+    spread = square / mean**2
+    return np.stack([mean, RATE * np.minimum(1, np.sqrt(VARIATION / (spread - 1))), MOST * np.sqrt(spread)])
