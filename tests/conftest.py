@@ -47,14 +47,14 @@ def tiny_folder(tiny_bundle: Bundle, tmp_path_factory: pytest.TempPathFactory) -
 
 
 @pytest.fixture(scope="session")
-def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Return the address of a PostgreSQL that runs as long as the tests do."""
+def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[postgres.Server]:
+    """Return a PostgreSQL that runs as long as the tests do."""
     with postgres.serving(tmp_path_factory.mktemp("postgres")) as server:
-        yield server.get_uri()
+        yield server
 
 
 @pytest.fixture
-def postgres_url(postgres_server: str) -> Iterator[str]:
+def postgres_url(postgres_server: postgres.Server) -> Iterator[str]:
     """Return the address of an empty database there."""
-    with postgres.database(postgres_server) as url:
+    with postgres.database(postgres_server.get_uri()) as url:
         yield url

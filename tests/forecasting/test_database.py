@@ -11,6 +11,7 @@ import sqlalchemy
 from forecasting.errors import DataRejected, GatecastError, NoSuchSource, UnreadableSource
 from forecasting.reading import database, read_panel, tables
 from tests.forecasting.csv_files import cells, clean, project, write
+from tests.postgres import Server
 from tests.postgres import database as empty_database
 
 if TYPE_CHECKING:
@@ -179,9 +180,9 @@ def test_cells_that_contradict_the_project_are_told_of_a_database_too(tmp_path: 
 
 
 @pytest.fixture(scope="module")
-def postgres(postgres_server: str) -> Iterator[str]:
+def postgres(postgres_server: Server) -> Iterator[str]:
     """Return the address of a database with a table of rows, kept in a zone with a change of clocks."""
-    with empty_database(postgres_server) as url:
+    with empty_database(postgres_server.get_uri()) as url:
         engine = sqlalchemy.create_engine(url)
         with engine.begin() as connection:
             connection.exec_driver_sql(f"ALTER DATABASE {engine.url.database} SET timezone TO 'Europe/Berlin'")
