@@ -62,11 +62,12 @@ def make_rich_bundle(**changes: Any) -> Bundle:
 
 def _bundle(columns: Columns, scaler: Scaler, statics: Statics, changes: dict[str, Any]) -> Bundle:
     horizon, calendar = changes.pop("horizon", 2), changes.pop("calendar", Calendar(freq="h"))
+    seed = changes.pop("seed", 0)
     network = forecaster(
-        columns=len(columns.targets), past=len(columns.past), known=len(columns.known), statics=statics.numbers,
+        seed, columns=len(columns.targets), past=len(columns.past), known=len(columns.known), statics=statics.numbers,
         categories=statics.categories, calendar=calendar.width, horizon=horizon, lags=4, hidden=8,
     )  # fmt: skip
-    own = {key: changes.pop(key) for key in ("calibration", "scorecard", "golden", "card") if key in changes}
+    own = {key: changes.pop(key) for key in ("calibration", "scorecard", "golden", "card", "streaming") if key in changes}
     spec = Spec(
         format=FORMAT,
         name="tiny",

@@ -70,6 +70,11 @@ class Keeper:
         """Streams that are held in memory."""
         return sum(map(len, list(self._pools.values())))
 
+    @property
+    def versions(self) -> list[Version]:
+        """The versions that streams were pushed to lately, and that are open therefore."""
+        return list(self._pools)
+
     def push(self, model: Streamed, pushes: Pushes, now: int) -> Outcomes:
         """Take rows of streams at a time in UTC nanoseconds; what is returned is in the log.
 

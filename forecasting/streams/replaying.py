@@ -64,8 +64,8 @@ class Replay:
         profile = self.profiles[self.model.version]
         tracked = follow(self.model, self.held, profile, self._actual(row), np.array([arrived]), forecast)
         self.held = Held(self.held.state, tracked.tracker, tracked.pending)
-        if issuer not in said and before is not None:
-            put_pending(self.held.pending[0], 0, before)
+        if before is not None and (issuer not in said or row.seq < self.log.row.seq):
+            put_pending(self.held.pending[0], 0, before)  # it stands as it was issued
         return tracked
 
     def issued(self, row: Observation, issuer: Version, before: Issued | None, tracked: Tracked) -> Issued:

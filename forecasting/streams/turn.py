@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Int
 
 from forecasting.admission import FARTHEST, IMPLAUSIBLE, Caution
-from forecasting.errors import GatecastError, NotFinite, StreamError, WindowRejected
+from forecasting.errors import GatecastError, NotFinite, Outrun, StreamError, WindowRejected
 from forecasting.log.interface import Log
 from forecasting.log.records import Issued, Key, Observation, Stream
 from forecasting.streams.accepting import Bounds, Verdicts, judge
@@ -61,6 +61,7 @@ class Turn:
             return self._without(pushes, members, errors, now)
         model = self._pool.model
         verdicts, played = self._played(pushes, members, brought)
+        self._refuse_stale(pushes.principal, names, members, brought, verdicts)
         if played is not None:
             played.cautions.update(_cautions(model, brought.some, verdicts, played))
             batch = Batch(model, brought.some.facts, verdicts.plan, played, now)
@@ -132,6 +133,24 @@ class Turn:
                 return verdicts, played
             message = "the model's forecast is not finite; look at the row's values, then at the model"
             refused |= {push: NotFinite(message) for push in sick.tolist()}
+
+    def _refuse_stale(
+        self,
+        principal: str,
+        names: Sequence[str],
+        members: Int[np.ndarray, " pushes"],
+        brought: Brought,
+        verdicts: Verdicts,
+    ) -> None:
+        """Raise `Outrun` where a push was refused by what memory holds of its stream, and the log is further."""
+        held = [place for place in set(members[list(verdicts.errors)].tolist()) if brought.slots[place] >= 0]
+        keys = [Key(principal, self._pool.model.version.model, names[place]) for place in held]
+        facts = brought.some.facts
+        for place, stream in zip(held, self._log.find(keys) if keys else (), strict=True):
+            stands = facts.id[place], facts.seq[place], facts.epoch[place]
+            if stream is None or (stream.id, stream.seq, stream.epoch) != stands:
+                message = "another process has written to the stream"
+                raise Outrun(message)
 
     def _keep(self, principal: str, names: Sequence[str], brought: Brought, batch: Batch) -> None:
         some = Some(after(batch.before, batch.plan), batch.played.held, brought.some.profile)

@@ -1,0 +1,115 @@
+"""Whatever happens to a stream, its forecasts and intervals are those of a cold replay of what was accepted."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from hypothesis import settings
+
+from forecasting.errors import Changed, GatecastError, Late, WindowRejected
+from forecasting.log.memory import MemoryLog
+from forecasting.log.records import Key, Version
+from forecasting.steadiness import Streaming
+from forecasting.streams.keeper import Keeper, Policy
+from forecasting.streams.pushes import Outcomes, Pushes
+from forecasting.streams.streamed import Streamed
+from tests.bundles import make_bundle
+from tests.forecasting.streams.machine import MOST_GAPS, Answer, Machine, World
+
+POLICY = Policy(replay_rows=6, snapshot_rows=3, max_gap_rows=MOST_GAPS)
+CODES: dict[type[GatecastError], str] = {Late: "late", Changed: "changed", WindowRejected: "window-rejected"}
+UNSAFE = Streaming(window=4, origins=9, carried=99, ratio=1.5)
+
+
+def models(**changes: Any) -> dict[str, Streamed]:
+    """Return two versions of a model."""
+    return {
+        version: Streamed(Version("tiny", version, f"run-{version}"), make_bundle(seed=place, **changes))
+        for place, version in enumerate(("1", "2"))
+    }
+
+
+MODELS, RESYNCED = models(), models(streaming=UNSAFE)
+
+
+class Core:
+    """Two keepers over one log in memory."""
+
+    def __init__(self, models: dict[str, Streamed]) -> None:
+        self.models = models
+        self.log = MemoryLog()
+        self.keeper, self.other = Keeper(self.log, POLICY), Keeper(self.log, POLICY)
+        self.model = models["1"]
+        self.now = 0
+
+    def push(self, name: str, times: list[int], rows: list[np.ndarray]) -> Answer:
+        return self._push([name], [0, len(times)], times, rows)[0]
+
+    def push_all(self, pushes: list[tuple[str, int, np.ndarray]]) -> list[Answer]:
+        names, times, rows = map(list, zip(*pushes, strict=True))
+        return self._push(names, list(range(len(names) + 1)), times, rows)
+
+    def correct(self, name: str, time: int, row: np.ndarray) -> Answer:
+        out = self.keeper.correct(self.model, Key("p", "tiny", name), time, row)
+        return self._answer(out, 0)
+
+    def crash(self) -> None:
+        self.keeper = Keeper(self.log, POLICY)
+
+    def switch(self) -> None:
+        self.keeper, self.other = self.other, self.keeper
+
+    def evict(self) -> None:
+        for pool in self.keeper._pools.values():  # noqa: SLF001 - nobody but the cache decides what is held
+            for name in ("north", "elsewhere"):
+                pool.drop("p", [name])
+
+    def swap(self, version: str) -> None:
+        self.model = self.models[version]
+
+    def migrate(self) -> None:
+        while self.keeper.migrate(1.0):
+            pass
+
+    def origin(self, name: str, version: str) -> int | None:
+        stream = self.log.find([Key("p", "tiny", name)])[0]
+        return None if stream is None else self.log.origins([stream.id], self.models[version].version)[0]
+
+    def open_versions(self) -> set[str]:
+        return {version.version for version in self.keeper.versions} | {self.model.version.version}
+
+    def close(self) -> None:
+        self.log.close()
+
+    def _push(self, names: list[str], starts: list[int], times: list[int], rows: list[np.ndarray]) -> list[Answer]:
+        self.now += 1
+        pushes = Pushes("p", names, np.array(starts), np.array(times), np.stack(rows))
+        out = self.keeper.push(self.model, pushes, self.now)
+        return [self._answer(out, place) for place in range(len(names))]
+
+    def _answer(self, out: Outcomes, place: int) -> Answer:
+        if place in out.errors:
+            return Answer(CODES[type(out.errors[place])])
+        version = out.answered.get(place, self.model.version).version
+        forecast = out.point[place], out.median[place], out.ends[place]
+        return Answer("ok", int(out.seq[place]), bool(out.replayed[place]), version, *forecast)
+
+
+class CoreMachine(Machine):
+    """The rules, on the core."""
+
+    models = MODELS
+
+    def begin(self) -> World:
+        return Core(self.models)
+
+
+class ResyncedMachine(CoreMachine):
+    """The same, with models whose states are unrolled anew every four rows."""
+
+    models = RESYNCED
+
+
+TestCore, TestResynced = CoreMachine.TestCase, ResyncedMachine.TestCase
+TestCore.settings = TestResynced.settings = settings(max_examples=40, stateful_step_count=25, deadline=None)
