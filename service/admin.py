@@ -11,6 +11,7 @@ from service.following import Follower
 from service.models import Models
 from service.openapi import answered, problems
 from service.schemas import Ready
+from service.streams.hot import Streams
 
 
 def add_admin(app: FastAPI) -> None:
@@ -31,10 +32,13 @@ async def reload_models(request: Request) -> Response:
     Whatever comes of it, what was served before is served on.
     """
     follower: Follower = request.app.state.follower
-    return Response(msgspec.json.encode(state_of(await follower.reload())), media_type="application/json")
+    return Response(msgspec.json.encode(state_of(request.app, await follower.reload())), media_type="application/json")
 
 
-def state_of(models: Models) -> Ready:
-    """Return which models are served, and what is not as it should be."""
+def state_of(app: FastAPI, models: Models) -> Ready:
+    """Return which models are served, and what is not as it should be; the app's state holds `streams`."""
+    streams: Streams = app.state.streams
     identities = [models.served[slot].identity for slot in sorted(models.served)]
-    return Ready(models=identities, refused=dict(models.refused), degraded=dict(models.degraded))
+    return Ready(
+        models=identities, refused=dict(models.refused), degraded={**models.degraded, **streams.store.degraded}
+    )

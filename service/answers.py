@@ -183,7 +183,7 @@ def _pairs(low: list[list[float]], high: list[list[float]]) -> list[list[tuple[f
     return [list(zip(*ends, strict=True)) for ends in zip(low, high, strict=True)]
 
 
-def shortest(values: Sequence[Float[np.ndarray, "*any"]]) -> Any:
+def shortest(values: Sequence[Float[np.ndarray, "*any"]] | np.ndarray | np.float32) -> Any:
     """Return 32-bit floats as numbers of as few digits as tell them from their neighbours: 39.02, not 39.0200004.
 
     By way of JSON, whose writer knows how; to round them by numpy took fifteen times as long.

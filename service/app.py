@@ -32,6 +32,11 @@ from service.schemas import Limits
 from service.settings import Settings
 from service.shadow import Shadow
 from service.sources import ModelSource, RegistrySource
+from service.streams.hot import Streams
+from service.streams.published import stream_components
+from service.streams.queue import Queue
+from service.streams.store import Store
+from service.streams.upkeep import Upkeep
 from service.telemetry import Metrics
 from service.tracing import Traced, traced
 
@@ -59,9 +64,10 @@ def create_app(
         source, cache = RegistrySource(settings), cache or Cache.of(settings)
     app.state.follower = Follower(source, settings, app.state.metrics, _publisher(app), cache)
     guard, forecasts = Guard.from_settings(settings), _forecasts(app, settings, limits)
-    add_routes(app, limits, forecasts)
-    publish(app, limits, keys_asked=bool(guard.asks))
-    door = Door(app, guard, forecasts, app.state.metrics, log_all=settings.access_log)
+    streams = _streams(app, settings, limits)
+    add_routes(app, limits, forecasts, streams)
+    publish(app, limits, stream_components(limits, settings), keys_asked=bool(guard.asks))
+    door = Door(app, guard, forecasts, streams, log_all=settings.access_log)
     return traced(door, settings.traces)
 
 
@@ -107,6 +113,22 @@ def _forecasts(app: FastAPI, settings: Settings, limits: Limits) -> Forecasts:
     )
 
 
+def _streams(app: FastAPI, settings: Settings, limits: Limits) -> Streams:
+    store, queue, metrics = Store(settings), Queue(settings, app.state.metrics), app.state.metrics
+    metrics.streams.waiting.set_function(lambda: queue.waiting)
+    metrics.streams.cached.set_function(lambda: store.cached)
+    app.state.upkeep = Upkeep(store, queue, settings, metrics, lambda: app.state.models)
+    return Streams(
+        models=lambda: app.state.models,
+        limits=limits,
+        settings=settings,
+        store=store,
+        queue=queue,
+        metrics=metrics,
+        on_sick=app.state.follower.sick,
+    )
+
+
 def _publisher(app: FastAPI) -> Callable[[Models], None]:
     def publish_models(models: Models) -> None:
         app.state.models = models
@@ -119,7 +141,7 @@ def _lifespan(settings: Settings) -> Callable[[FastAPI], AbstractAsyncContextMan
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[State]:
         torch.set_num_threads(1)  # requests run side by side; one of them shall not take every core
-        async with app.state.follower.running(choose_device(settings.device)):
+        async with app.state.upkeep.running(), app.state.follower.running(choose_device(settings.device)):
             _spare_the_collector()
             yield {"receive_seconds": settings.receive_seconds, "batcher": app.state.forecasts.batcher}
         app.state.forecasts.close()

@@ -1,7 +1,7 @@
 """The door: what every request passes first.
 
 It gets an id, shows its key, is counted and timed; an error that nobody expected becomes an answer. A request for a
-forecast is answered here, everything else by FastAPI behind.
+forecast and a push to a stream are answered here, everything else by FastAPI behind.
 """
 
 from __future__ import annotations
@@ -18,6 +18,9 @@ from service.guard import Guard
 from service.headers import HEADERS, headers_for, request_id
 from service.hot import TEMPLATE, Forecasts, model_asked
 from service.problems import problem_response
+from service.streams.asked import TEMPLATE as PUSHES
+from service.streams.asked import stream_asked
+from service.streams.hot import Streams
 from service.telemetry import Metrics
 
 CLIENT_LEFT = 499
@@ -31,12 +34,12 @@ log = logging.getLogger(__name__)
 class Door:
     """An ASGI app in front of another; `app` is the one behind."""
 
-    def __init__(self, app: FastAPI, guard: Guard, forecasts: Forecasts, metrics: Metrics, *, log_all: bool) -> None:
-        """Stand before `app`."""
+    def __init__(self, app: FastAPI, guard: Guard, forecasts: Forecasts, streams: Streams, *, log_all: bool) -> None:
+        """Stand before `app`, whose state holds `metrics`."""
         self.app = app
         self._guard = guard
-        self._forecasts = forecasts
-        self._metrics = metrics
+        self._forecasts, self._streams = forecasts, streams
+        self._metrics: Metrics = app.state.metrics
         self._log_all = log_all
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -47,11 +50,12 @@ class Door:
         visit = _Visit(scope, send)
         try:
             self._guard.check(scope)
-            name = model_asked(scope)
-            if name is None:
-                await self.app(scope, receive, visit.send)
-            else:
+            if (name := model_asked(scope)) is not None:
                 await visit.answer(await self._forecasts.answer(name, scope, receive))
+            elif (target := stream_asked(scope)) is not None:
+                await visit.answer(await self._streams.push(target, scope, receive))
+            else:
+                await self.app(scope, receive, visit.send)
         except ClientDisconnect:
             log.info("request %s: the client left", visit.id)
         except Exception as error:
@@ -115,4 +119,4 @@ def route_of(scope: Scope) -> str:
     route: Any = scope.get("route")
     if route is not None:
         return str(getattr(route, "path", "unmatched"))
-    return TEMPLATE if model_asked(scope) else "unmatched"
+    return TEMPLATE if model_asked(scope) else PUSHES if stream_asked(scope) else "unmatched"

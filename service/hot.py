@@ -72,7 +72,7 @@ class Forecasts:
         Raises:
             GatecastError: of the first window that has no forecast; then none is answered.
         """
-        found = await self.batcher.submit(model, asked, _left(scope))
+        found = await self.batcher.submit(model, asked, left(scope))
         try:
             answers = [refused_or(one, at, strict=self.strict) for one, at in zip(found, pointers, strict=False)]
         except NotFinite:
@@ -101,7 +101,7 @@ def _ref(scope: Scope) -> str | None:
     return parse_qs(query.decode("latin-1")).get("ref", [None])[-1] if query else None
 
 
-def _left(scope: Scope) -> Callable[[], bool]:
+def left(scope: Scope) -> Callable[[], bool]:
     """Return what tells whether the client is gone; in process, where there is no wire, it never is."""
     transport = (scope.get("extensions") or {}).get(TRANSPORT)
     return _never if transport is None else transport.is_closing

@@ -47,8 +47,7 @@ class Loader:
         """Fetch a version and open it beside the one before; keep it if it is good."""
         with TemporaryDirectory(prefix="gatecast-") as scratch:
             folder = self.source.fetch(ref, Path(scratch))
-            may_change = self.settings.allow_schema_change
-            model = open_model(folder, ref, self.device, before, may_change=may_change)
+            model = self._open(folder, ref, before)
             return Loaded(model, self._keep(slot, ref, folder))
 
     def kept(self) -> tuple[dict[Slot, ServedModel], dict[str, str]]:
@@ -61,7 +60,7 @@ class Loader:
             slot = index.slot
             for entry in index.entries if self._wanted(slot) else ():
                 try:
-                    served[slot] = open_model(self.cache.bundle(entry), entry.ref(slot.name), self.device)
+                    served[slot] = self._open(self.cache.bundle(entry), entry.ref(slot.name))
                     break
                 except Exception as error:  # noqa: BLE001 - whatever it is, the one before may be good
                     refused[slot.text] = explain(f"{slot.text} version {entry.version} on disk", error)
@@ -74,9 +73,14 @@ class Loader:
         for entry in self.cache.entries(slot):
             ref = entry.ref(slot.name)
             if ref.key != sick.ref.key:
-                model = open_model(self.cache.bundle(entry), ref, self.device)
+                model = self._open(self.cache.bundle(entry), ref)
                 return Loaded(model, _attempt(slot, partial(self.cache.go_back, slot, entry)))
         return None
+
+    def _open(self, folder: Path, ref: ServedRef, before: ServedModel | None = None) -> ServedModel:
+        settings = self.settings
+        may_change, streams = settings.allow_schema_change, settings.streams
+        return open_model(folder, ref, self.device, before, may_change=may_change, streams=streams)
 
     def _wanted(self, slot: Slot) -> bool:
         """Tell whether a slot that was served once is one by the settings of today."""

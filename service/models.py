@@ -10,6 +10,8 @@ from typing import NamedTuple
 
 from forecasting.bundle import Bundle, Spec
 from forecasting.engines import Engine, engine_for
+from forecasting.log.records import Version
+from forecasting.streams.streamed import Streamed
 from service.problems import NotReady, UnknownModel
 from service.schemas import ModelIdentity
 
@@ -61,6 +63,12 @@ class ServedModel:
     def engine(self) -> Engine:
         """What computes its forecasts."""
         return engine_for(self.bundle.forecaster)
+
+    @cached_property
+    def streamed(self) -> Streamed:
+        """What takes its streams from row to row."""
+        ref = self.ref
+        return Streamed(Version(ref.name, ref.version, ref.run_id), self.bundle)
 
     @cached_property
     def on_cpu(self) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from typing import Annotated, Any
 
 import msgspec
@@ -30,6 +31,15 @@ Ref = Annotated[
     str | None, Query(max_length=128, description="An alias or version that is loaded; by default production.")
 ]
 
+Cursor = Annotated[
+    str,
+    Query(
+        max_length=1024,
+        pattern="^([A-Za-z0-9_-]{4})*([A-Za-z0-9_-]{2}==|[A-Za-z0-9_-]{3}=)?$",
+        description="`next` of the page before.",
+    ),
+]
+
 REF = "#/components/schemas/{name}"
 BEARER = "key"
 KEYS = "An API key; needed unless the service is bound to loopback or asks for none. `gatecast keys add` makes one."
@@ -49,12 +59,13 @@ STATUSES = {
     400: "The body is not JSON.",
     401: "An API key is needed, and none that is known was sent.",
     403: "The API key does not have the scope this needs.",
-    404: "No model of that name, or no such version of it, is served.",
+    404: "No model of that name, or no such version of it, is served; or it has no such stream.",
     408: "The body did not arrive in time.",
-    409: "The model has another contract than the version before, which these rows fit.",
+    409: "What came contradicts what is there: the contract before this version's, or the rows of a stream.",
     413: "The body is too large.",
     415: "The body is not declared as application/json.",
     422: "The request cannot be used; `pointer` says where.",
+    429: "There are as many streams as there may be.",
     500: "The service failed, or the model's answer was not finite.",
     503: "Not loaded, or too much to do; see Retry-After.",
 }
@@ -88,14 +99,14 @@ EXAMPLES = {
 
 
 def request_body(
-    limits: Limits, kind: type[msgspec.Struct] = ForecastRequest, examples: dict[str, Any] = EXAMPLES
+    limits: Limits | str, kind: type[msgspec.Struct] = ForecastRequest, examples: dict[str, Any] = EXAMPLES
 ) -> dict[str, Any]:
-    """Describe the body of a forecast request."""
+    """Describe the body of a request; of one for forecasts by the limits alone."""
     schema = {"$ref": REF.format(name=kind.__name__)}
     return {
         "requestBody": {
             "required": True,
-            "description": said_of(limits),
+            "description": limits if isinstance(limits, str) else said_of(limits),
             "content": {"application/json": {"schema": schema, "examples": examples}},
         }
     }
@@ -108,6 +119,16 @@ def said_of(limits: Limits) -> str:
         f"nested {limits.max_depth} deep; here within {limits.receive_seconds:g} s. Of all requests together "
         f"{limits.max_queue:,} windows may wait, none longer than {limits.deadline_seconds:g} s."
     )
+
+
+def read_cursor(cursor: str) -> str:
+    """Return what a page went up to; nothing before the first."""
+    return base64.urlsafe_b64decode(cursor).decode(errors="replace")
+
+
+def written_cursor(last: str) -> str:
+    """Return the cursor of the page behind what one went up to."""
+    return base64.urlsafe_b64encode(last.encode()).decode()
 
 
 def answered(*kinds: Any) -> dict[int | str, dict[str, Any]]:
@@ -135,8 +156,8 @@ def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
     return described
 
 
-def publish(app: FastAPI, limits: Limits, *, keys_asked: bool = False) -> None:
-    """Make the app publish the structures beside its routes, and who may use these.
+def publish(app: FastAPI, limits: Limits, more: dict[str, Any], *, keys_asked: bool = False) -> None:
+    """Make the app publish the structures beside its routes, `more` of them by name, and who may use these.
 
     Where keys are asked for by the address a request comes in at, or not at all, they are published as optional.
     """
@@ -145,7 +166,7 @@ def publish(app: FastAPI, limits: Limits, *, keys_asked: bool = False) -> None:
     def openapi() -> dict[str, Any]:
         schema = routes_only()
         components = schema.setdefault("components", {})
-        components.setdefault("schemas", {}).update(_components(limits))
+        components.setdefault("schemas", {}).update(more | _components(limits))
         components["securitySchemes"] = {BEARER: {"type": "http", "scheme": "bearer", "description": KEYS}}
         for path, operations in schema["paths"].items():
             for operation in operations.values():
@@ -168,11 +189,11 @@ def _components(limits: Limits) -> dict[str, Any]:
     _, components = msgspec.json.schema_components(PUBLISHED, ref_template=REF)
     for name in ("WindowRequest", "ForecastRequest"):
         for key in ("observations", "data", "timestamps"):
-            _array(components[name]["properties"][key])["maxItems"] = limits.max_rows
-    _array(components["ForecastRequest"]["properties"]["windows"])["maxItems"] = limits.max_windows
+            array_of(components[name]["properties"][key])["maxItems"] = limits.max_rows
+    array_of(components["ForecastRequest"]["properties"]["windows"])["maxItems"] = limits.max_windows
     return components
 
 
-def _array(schema: dict[str, Any]) -> dict[str, Any]:
+def array_of(schema: dict[str, Any]) -> dict[str, Any]:
     """Return the array among the alternatives of a property that may be null."""
     return next(one for one in schema["anyOf"] if one.get("type") == "array")

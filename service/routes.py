@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 from bisect import bisect_right
 from typing import Annotated, Any
 
@@ -16,7 +15,16 @@ from service.admin import add_admin, state_of
 from service.hot import TEMPLATE, Forecasts
 from service.inference import add_inference
 from service.models import Models, ServedModel
-from service.openapi import ModelName, Ref, answered, problems, request_body
+from service.openapi import (
+    Cursor,
+    ModelName,
+    Ref,
+    answered,
+    problems,
+    read_cursor,
+    request_body,
+    written_cursor,
+)
 from service.schemas import (
     ForecastAnswer,
     ForecastsAnswer,
@@ -26,24 +34,18 @@ from service.schemas import (
     ModelPage,
     Ready,
     StaticColumn,
+    StreamsState,
 )
 from service.scoring import add_scoring, refuse_unready
+from service.streams.hot import Streams
+from service.streams.routes import add_streams
 from service.webhook import add_webhook
 
 SHOWN = 100
 """Series, and values of a static column, that the description of a model names."""
 
-Cursor = Annotated[
-    str,
-    Query(
-        max_length=1024,
-        pattern="^([A-Za-z0-9_-]{4})*([A-Za-z0-9_-]{2}==|[A-Za-z0-9_-]{3}=)?$",
-        description="`next` of the page before.",
-    ),
-]
 
-
-def add_routes(app: FastAPI, limits: Limits, forecasts: Forecasts) -> None:
+def add_routes(app: FastAPI, limits: Limits, forecasts: Forecasts, streams: Streams) -> None:
     """Give the app its routes; the app's state holds `models`, `metrics`, and what the others say."""
     app.state.limits, app.state.forecasts = limits, forecasts
     add = app.add_api_route
@@ -64,6 +66,7 @@ def add_routes(app: FastAPI, limits: Limits, forecasts: Forecasts) -> None:
     add_admin(app)
     add_webhook(app)
     add("/metrics", metrics, tags=["operation"], responses=text | problems(500), response_class=Response)
+    add_streams(app, streams)
     add_scoring(app)
     add_inference(app)
 
@@ -94,16 +97,17 @@ async def list_models(
     """List the models that are served, by name."""
     served = {slot.text: model for slot, model in _models(request).served.items()}
     names = sorted(served)
-    start = bisect_right(names, base64.urlsafe_b64decode(cursor).decode(errors="replace")) if cursor else 0
+    start = bisect_right(names, read_cursor(cursor)) if cursor else 0
     page = names[start : start + limit]
-    more = base64.urlsafe_b64encode(page[-1].encode()).decode() if names[start + limit :] else None
+    more = written_cursor(page[-1]) if names[start + limit :] else None
     return _json(msgspec.json.encode(ModelPage(models=[served[name].identity for name in page], next=more)))
 
 
 async def describe_model(request: Request, name: ModelName) -> Response:
     """Describe a model: its contract, its card, its scores, where it comes from."""
     model = _models(request).find(name)
-    return _json(msgspec.json.encode(_description(model, request.app.state.limits)))
+    streams = await request.app.state.streams.state(name)
+    return _json(msgspec.json.encode(_description(model, request.app.state.limits, streams)))
 
 
 async def live() -> Response:
@@ -114,7 +118,7 @@ async def live() -> Response:
 async def ready(request: Request) -> Response:
     """Tell which models are served; 503 while none is, and once the service is about to end."""
     refuse_unready(request)
-    return _json(msgspec.json.encode(state_of(_models(request))))
+    return _json(msgspec.json.encode(state_of(request.app, _models(request))))
 
 
 async def metrics(request: Request) -> Response:
@@ -131,7 +135,7 @@ def _json(content: bytes) -> Response:
     return Response(content, media_type="application/json")
 
 
-def _description(model: ServedModel, limits: Limits) -> ModelDescription:
+def _description(model: ServedModel, limits: Limits, streams: StreamsState) -> ModelDescription:
     bundle, spec = model.bundle, model.bundle.spec
     known = sorted(bundle.scaler.ids)
     return ModelDescription(
@@ -152,6 +156,7 @@ def _description(model: ServedModel, limits: Limits) -> ModelDescription:
         card=bundle.card,
         scorecard=bundle.scorecard,
         streaming=bundle.streaming,
+        streams=streams,
         provenance=spec.provenance,
     )
 

@@ -166,6 +166,31 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     max_depth: int = 5
 
 
+class StreamLimits(msgspec.Struct, frozen=True, kw_only=True):
+    """What streams may take: rows of a request for many, its bytes, steps without a row between two, streams of a key.
+
+    A version that meets a stream begins `replay_rows` back. Rows older than `retention_days` (0: none) are deleted.
+    """
+
+    max_pushes: int
+    max_bulk_bytes: int
+    max_gap_rows: int
+    max_streams: int
+    replay_rows: int
+    retention_days: int
+
+
+class StreamsState(msgspec.Struct, frozen=True, kw_only=True):
+    """Whether a model may be streamed here, and how many streams of it drift: by `none`, `inputs`, `errors` or `both`.
+
+    `drift` is null where streams are off or the log does not answer.
+    """
+
+    enabled: bool
+    limits: StreamLimits
+    drift: dict[str, int] | None
+
+
 class ModelDescription(msgspec.Struct, frozen=True, kw_only=True):
     """The contract of a served model, where it comes from, and how good it was in its backtest.
 
@@ -190,6 +215,7 @@ class ModelDescription(msgspec.Struct, frozen=True, kw_only=True):
     card: Card | None
     scorecard: Scorecard | None
     streaming: Streaming | None
+    streams: StreamsState
     provenance: Provenance
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cache
 from typing import NamedTuple
 
@@ -11,7 +12,11 @@ from service.models import Models, ServedRef
 
 METHODS = {"GET", "POST", "PUT", "DELETE", "HEAD", "OPTIONS", "PATCH"}
 SECONDS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10)
+ROWS = (1, 4, 16, 64, 256, 1024, 4096, 16384)
 DISTANCES = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1, 3, 10)
+DRIFTS = ("none", "inputs", "errors", "both")
+"""What drifts, by its code."""
+
 SIZES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 
 
@@ -20,6 +25,39 @@ class _Seen(NamedTuple):
 
     requests: Counter
     seconds: Histogram
+
+
+class StreamMetrics:
+    """Those of the streams of an app."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        """Declare them."""
+        self._pushes = Counter("gatecast_pushes", "Pushes to streams.", ["outcome"], registry=registry)
+        self._rows = Histogram("gatecast_commit_rows", "Rows committed together.", buckets=ROWS, registry=registry)
+        self._seconds = Histogram(
+            "gatecast_commit_seconds",
+            "Time to compute and commit a batch of pushes.",
+            buckets=SECONDS,
+            registry=registry,
+        )
+        self._drifting = Gauge("gatecast_streams", "Streams by drift.", ["model", "drift"], registry=registry)
+        self.cached = Gauge("gatecast_streams_cached", "Streams held in memory.", registry=registry)
+        self.waiting = Gauge("gatecast_waiting_rows", "Rows that wait for the log.", registry=registry)
+        self._outcomes = cache(self._pushes.labels)
+
+    def pushed(self, outcome: str, pushes: int = 1) -> None:
+        """Count pushes that were accepted or replayed, or refused for a reason."""
+        self._outcomes(outcome).inc(pushes)
+
+    def committed(self, rows: int, seconds: float) -> None:
+        """Note how many rows were taken together, and how long that took."""
+        self._rows.observe(rows)
+        self._seconds.observe(seconds)
+
+    def drifting(self, model: str, streams: Mapping[int, int]) -> None:
+        """Say how many streams of a model drift, by the code of what does."""
+        for code, name in enumerate(DRIFTS):
+            self._drifting.labels(model, name).set(streams.get(code, 0))
 
 
 class Metrics:
@@ -75,6 +113,7 @@ class Metrics:
         )
         self.registry_up = Gauge("gatecast_registry_up", "Whether the registry answers.", registry=self.registry)
         self.waiting = Gauge("gatecast_waiting_windows", "Windows that wait to be computed.", registry=self.registry)
+        self.streams = StreamMetrics(self.registry)
         self._seen, self._drops = cache(self._labelled), cache(self._dropped.labels)
 
     def answered(self, method: str, route: str, status: int, seconds: float) -> None:

@@ -44,7 +44,7 @@ def folder_source() -> type[FolderSource]:
 @pytest.fixture(scope="session")
 def client(tiny_folder: Path) -> Iterator[TestClient]:
     """Talk to an app that serves the tiny bundle and takes little, so that limits are quick to reach."""
-    settings = Settings(device="cpu", max_body_bytes=20_000, max_rows=50, max_windows=3)
+    settings = Settings(device="cpu", log_url="memory", max_body_bytes=20_000, max_rows=50, max_windows=3)
     with TestClient(create_app(settings, FolderSource({"tiny": tiny_folder})), raise_server_exceptions=False) as one:
         yield one
 
@@ -57,7 +57,9 @@ def serve(tmp_path: Path) -> Callable[..., TestClient]:
         for name, bundle in bundles.items():
             save_bundle(bundle, tmp_path / name)
         source = FolderSource({name: tmp_path / name for name in bundles})
-        return TestClient(create_app(settings or Settings(device="cpu"), source), raise_server_exceptions=False)
+        return TestClient(
+            create_app(settings or Settings(device="cpu", log_url="memory"), source), raise_server_exceptions=False
+        )
 
     return start
 
@@ -78,7 +80,7 @@ def rich_client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient
     folder = tmp_path_factory.mktemp("rich") / "bundle"
     save_bundle(bundles.make_rich_bundle(), folder)
     source = FolderSource({"tiny": folder})
-    with TestClient(create_app(Settings(device="cpu"), source), raise_server_exceptions=False) as one:
+    with TestClient(create_app(Settings(device="cpu", log_url="memory"), source), raise_server_exceptions=False) as one:
         yield one
 
 

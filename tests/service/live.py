@@ -151,7 +151,7 @@ def listening(app: ASGIApp) -> Iterator[Live]:
 def in_a_process(folder: Path, **variables: str) -> Iterator[Live]:
     """Run this file; `variables` are settings of the service."""
     command = [sys.executable, "-m", "tests.service.live", str(folder)]
-    environ = {**os.environ, "GATECAST_DEVICE": "cpu", **variables}
+    environ = {**os.environ, "GATECAST_DEVICE": "cpu", "GATECAST_LOG_URL": "memory", **variables}
     root = Path(__file__).parents[2]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=root, env=environ) as process:
         assert process.stdout

@@ -162,7 +162,7 @@ def test_a_full_disk_takes_nothing_from_what_is_served_and_is_told(
     place = mounted("size=64k")
     shelf = Shelf(tmp_path / "shelf")
     shelf.put(make_bundle())
-    settings = Settings(device="cpu", poll_seconds=60)
+    settings = Settings(device="cpu", log_url="memory", poll_seconds=60)
     (place / "ballast").write_bytes(b"x" * 50_000)
     with TestClient(create_app(settings, shelf, Cache(place / "served", "r"))) as client:
         ready = client.get("/readyz")
@@ -189,7 +189,7 @@ def test_a_folder_that_is_read_only_takes_nothing_from_what_is_served_and_is_tol
     cache.keep(SLOT, ServedRef("tiny", "1", "production", "run-1"), tiny_folder)
     subprocess.run(["mount", "-o", "remount,ro", str(place)], check=True)  # noqa: S607 - the one of the machine
     shelf.silent = True
-    settings = Settings(device="cpu", poll_seconds=60)
+    settings = Settings(device="cpu", log_url="memory", poll_seconds=60)
     with TestClient(create_app(settings, shelf, cache)) as client:
         assert client.post("/v1/models/tiny/forecast", json=good).status_code == 200
         shelf.silent = False

@@ -31,7 +31,7 @@ from tests.forecasting.spoiling import rewritten
 from tests.service.shelf import Shelf
 
 FORECAST = "/v1/models/tiny/forecast"
-PATIENT = Settings(device="cpu", poll_seconds=60)
+PATIENT = Settings(device="cpu", log_url="memory", poll_seconds=60)
 
 
 def another(seed: int, **changes: Any) -> Bundle:

@@ -24,7 +24,7 @@ EVERYWHERE = "0.0.0.0"  # noqa: S104 - nothing is bound here
 
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
-    return Settings(home=tmp_path, device="cpu", auth="on")
+    return Settings(home=tmp_path, device="cpu", log_url="memory", auth="on")
 
 
 def give(settings: Settings, *scopes: Scope, principal: str = "shop") -> str:

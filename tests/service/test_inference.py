@@ -29,7 +29,7 @@ LAST = "2024-03-01T07:00:00Z"
 
 @pytest.fixture(scope="module")
 def live(tiny_folder: Path) -> Iterator[triton.InferenceServerClient]:
-    with in_a_thread(Settings(device="cpu"), tiny_folder) as one:
+    with in_a_thread(Settings(device="cpu", log_url="memory"), tiny_folder) as one:
         client = triton.InferenceServerClient(f"127.0.0.1:{one.port}")
         yield client
         client.close()
@@ -39,7 +39,7 @@ def live(tiny_folder: Path) -> Iterator[triton.InferenceServerClient]:
 def live_rich(tmp_path_factory: pytest.TempPathFactory) -> Iterator[triton.InferenceServerClient]:
     folder = tmp_path_factory.mktemp("rich") / "bundle"
     save_bundle(make_rich_bundle(), folder)
-    with in_a_thread(Settings(device="cpu"), folder) as one:
+    with in_a_thread(Settings(device="cpu", log_url="memory"), folder) as one:
         client = triton.InferenceServerClient(f"127.0.0.1:{one.port}")
         yield client
         client.close()

@@ -24,7 +24,7 @@ def counted(tiny_bundle: Bundle, tmp_path_factory: pytest.TempPathFactory) -> It
     """Return the metrics of a service after a good request, a wrong one, a swap and a refusal."""
     shelf = Shelf(tmp_path_factory.mktemp("shelf"))
     shelf.put(tiny_bundle)
-    with TestClient(create_app(Settings(device="cpu", poll_seconds=60.0), shelf)) as client:
+    with TestClient(create_app(Settings(device="cpu", log_url="memory", poll_seconds=60.0), shelf)) as client:
         assert client.post(FORECAST, content=GOOD, headers=dict(JSON)).status_code == 200
         assert client.post(FORECAST, content=b"{", headers=dict(JSON)).status_code == 400
         shelf.put(tiny_bundle)

@@ -59,7 +59,7 @@ def test_nothing_registered_is_not_ready_and_says_so(serve: Callable[..., TestCl
 
 
 def test_only_the_models_of_the_setting_are_served(serve: Callable[..., TestClient], tiny_bundle: Bundle) -> None:
-    settings = Settings(device="cpu", models=("one", "two@1", "three@9", "four"))
+    settings = Settings(device="cpu", log_url="memory", models=("one", "two@1", "three@9", "four"))
     with serve(settings, one=tiny_bundle, two=tiny_bundle, three=tiny_bundle, other=tiny_bundle) as client:
         ready = client.get("/readyz").json()
     assert [model["name"] for model in ready["models"]] == ["one", "two"]
@@ -93,7 +93,7 @@ class BrokenRegistry(DeadRegistry):
     [(DeadRegistry(), "registry: The model registry does not answer"), (BrokenRegistry(), "the log of the service")],
 )
 def test_without_a_registry_the_service_starts_and_is_not_ready(source: DeadRegistry, said: str) -> None:
-    with TestClient(create_app(Settings(device="cpu"), source)) as client:
+    with TestClient(create_app(Settings(device="cpu", log_url="memory"), source)) as client:
         assert client.get("/livez").status_code == 200
         answer = client.get("/readyz")
     assert answer.status_code == 503

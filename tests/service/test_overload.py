@@ -29,7 +29,7 @@ from service.settings import Settings
 from tests.service.live import FORECAST, Live, OneFolder, Reply, listening, read_all
 
 LIMIT = 5
-SETTINGS = Settings(device="cpu", max_queue=LIMIT)
+SETTINGS = Settings(device="cpu", log_url="memory", max_queue=LIMIT)
 PATIENCE_SECONDS = 30.0
 WINDOW = {"observations": [[9.5, 1010.0], [10.0, 1005.0], [10.5, 1000.0]], "last_timestamp": "2024-03-01T02:00:00Z"}
 GOOD = json.dumps(WINDOW).encode()

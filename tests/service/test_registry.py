@@ -78,7 +78,7 @@ def registry(home: Path) -> Registry:
 
 @pytest.fixture
 def settings(home: Path) -> Settings:
-    return Settings(home=home, device="cpu", poll_seconds=0.2)
+    return Settings(home=home, device="cpu", log_url="memory", poll_seconds=0.2)
 
 
 @pytest.fixture
@@ -199,7 +199,7 @@ def test_what_is_kept_is_served_before_mlflow_is_imported(start: Start, settings
         "from service.app import create_app\n"
         "from service.settings import Settings\n"
         "async def main():\n"
-        f"    app = create_app(Settings(home=Path({str(settings.home)!r}), device='cpu')).app\n"
+        f"    app = create_app(Settings(home=Path({str(settings.home)!r}), device='cpu', log_url='memory')).app\n"
         "    async with app.router.lifespan_context(app):\n"
         "        print(len(app.state.models.served), 'mlflow' in sys.modules)\n"
         "        state = await app.state.follower.reload()\n"

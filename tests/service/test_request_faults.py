@@ -18,7 +18,7 @@ from tests.service.asking import Answer, ask
 from tests.service.live import Live, listening
 from tests.service.wrong_requests import BYTES, GOOD, MARK, REJECTED, RICH, ROWS, WINDOWS, Case, cases
 
-LIMITS = Settings(device="cpu", max_body_bytes=BYTES, max_rows=ROWS, max_windows=WINDOWS)
+LIMITS = Settings(device="cpu", log_url="memory", max_body_bytes=BYTES, max_rows=ROWS, max_windows=WINDOWS)
 SECURE = {
     "x-content-type-options": "nosniff",
     "cache-control": "no-store",

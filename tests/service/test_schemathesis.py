@@ -22,7 +22,7 @@ from service.settings import Settings
 from tests.bundles import make_bundle
 from tests.service.live import Live, OneFolder, listening
 
-OPEN = Settings(device="cpu", max_rows=50, max_windows=3, webhook_secret="known-to-nobody-here")  # noqa: S106 - as it says
+OPEN = Settings(device="cpu", log_url="memory", max_rows=50, max_windows=3, webhook_secret="known-to-nobody-here")  # noqa: S106 - as it says
 CONFIG = Path(__file__).with_name("schemathesis.toml")
 GENERATED = re.compile(r"(\d+) generated")
 

@@ -281,7 +281,7 @@ def test_values_far_outside_are_refused_where_the_service_takes_none(
     serve: Callable[..., TestClient], tiny_bundle: Bundle
 ) -> None:
     far = [*rows(count=5), rows()[5] | {"a": 500.0}]
-    with serve(Settings(device="cpu", implausible="refuse"), tiny=tiny_bundle) as client:
+    with serve(Settings(device="cpu", log_url="memory", implausible="refuse"), tiny=tiny_bundle) as client:
         status, problem = refused(client, {"dataframe_records": far})
     assert status == 422
     assert "this service takes none" in problem["detail"]
@@ -307,6 +307,8 @@ def test_the_published_examples_are_answered(client: TestClient) -> None:
 
 
 def test_a_model_may_be_named_as_no_header_can_hold(tiny_folder: Path, folder_source: Any) -> None:
-    with TestClient(create_app(Settings(device="cpu"), folder_source({"größe": tiny_folder}))) as client:
+    with TestClient(
+        create_app(Settings(device="cpu", log_url="memory"), folder_source({"größe": tiny_folder}))
+    ) as client:
         answer = client.post("/invocations", json={"dataframe_records": rows()})
     assert answer.headers["x-gatecast-model"] == "gr%C3%B6%C3%9Fe@1"

@@ -51,7 +51,9 @@ def versions(tmp_path: Path, make_bundle: Callable[..., Bundle]) -> TwoVersions:
 
 
 def start(source: TwoVersions, shadow: str | None) -> TestClient:
-    return TestClient(create_app(Settings(device="cpu", shadow=shadow), source), raise_server_exceptions=False)
+    return TestClient(
+        create_app(Settings(device="cpu", log_url="memory", shadow=shadow), source), raise_server_exceptions=False
+    )
 
 
 def metrics_with(client: TestClient, line: str) -> str:

@@ -21,7 +21,7 @@ HEAD = b"POST /v1/models/tiny/forecast HTTP/1.1\r\nHost: x\r\nContent-Type: appl
 
 @pytest.fixture
 def app(tiny_folder: Path) -> Door:
-    return create_app(Settings(device="cpu", max_queue=5), OneFolder(tiny_folder))
+    return create_app(Settings(device="cpu", log_url="memory", max_queue=5), OneFolder(tiny_folder))
 
 
 @pytest.fixture

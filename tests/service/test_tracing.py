@@ -28,7 +28,7 @@ PARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
 @pytest.fixture
 def door(tiny_folder: Path, folder_source: Any) -> Door:
-    made = create_app(Settings(device="cpu"), folder_source({"tiny": tiny_folder}))
+    made = create_app(Settings(device="cpu", log_url="memory"), folder_source({"tiny": tiny_folder}))
     assert isinstance(made, Door)
     return made
 
@@ -94,7 +94,13 @@ with TestClient(create_app(Settings.from_env(), OneFolder(Path(sys.argv[1])))) a
 def test_what_the_variables_ask_for_is_sent_before_the_end(tiny_folder: Path, more: dict[str, str], name: str) -> None:
     done = subprocess.run(
         [sys.executable, "-c", ONE_REQUEST, str(tiny_folder)],
-        env={**os.environ, "OTEL_TRACES_EXPORTER": "console", "GATECAST_DEVICE": "cpu", **more},
+        env={
+            **os.environ,
+            "OTEL_TRACES_EXPORTER": "console",
+            "GATECAST_DEVICE": "cpu",
+            "GATECAST_LOG_URL": "memory",
+            **more,
+        },
         cwd=Path(__file__).parents[2],
         capture_output=True,
         text=True,
@@ -109,6 +115,8 @@ def test_an_exporter_that_is_not_there_is_told_and_nothing_is_traced(
     tiny_folder: Path, folder_source: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.WARNING):
-        made = create_app(Settings(device="cpu", traces="nosuch"), folder_source({"tiny": tiny_folder}))
+        made = create_app(
+            Settings(device="cpu", log_url="memory", traces="nosuch"), folder_source({"tiny": tiny_folder})
+        )
     assert isinstance(made, Door)
     assert "no exporter of traces 'nosuch'" in caplog.text

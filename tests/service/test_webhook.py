@@ -62,7 +62,9 @@ def shelf(tmp_path: Path) -> Counting:
 
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
-    return Settings(home=tmp_path, device="cpu", poll_seconds=600, max_body_bytes=2_000, webhook_secret=SECRET)
+    return Settings(
+        home=tmp_path, device="cpu", log_url="memory", poll_seconds=600, max_body_bytes=2_000, webhook_secret=SECRET
+    )
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ import pytest
 from service.settings import Settings
 from tests.service.live import Live, in_a_thread, read_all
 
-QUICK = Settings(device="cpu", receive_seconds=1.0, max_body_bytes=20_000)
+QUICK = Settings(device="cpu", log_url="memory", receive_seconds=1.0, max_body_bytes=20_000)
 POST = b"POST /v1/models/tiny/forecast HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
 LIVEZ = b"GET /livez HTTP/1.1\r\nHost: x\r\n"
 LAST = LIVEZ + b"Connection: close\r\n\r\n"
@@ -152,7 +152,7 @@ def test_thirty_half_open_connections_are_closed_while_good_requests_pass(live: 
 
 @pytest.mark.slow
 def test_three_hundred_half_open_connections_are_closed_within_twelve_seconds(tiny_folder: Path) -> None:
-    with in_a_thread(Settings(device="cpu"), tiny_folder) as live, ExitStack() as stack:
+    with in_a_thread(Settings(device="cpu", log_url="memory"), tiny_folder) as live, ExitStack() as stack:
         seconds = close_all(live, hold(live, 300, stack), within=12.0)
     assert sorted(seconds)[len(seconds) // 2] < 0.1
 
