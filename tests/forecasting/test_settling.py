@@ -109,6 +109,23 @@ def _last_seen(one: ScaledSeries, row: int) -> np.ndarray:
     return np.array([column[~np.isnan(column)][-1] for column in z.T])
 
 
+def test_it_has_settled_where_more_history_moves_it_by_less_than_a_hundredth_from_then_on() -> None:
+    found = measure_streaming(learnt(hidden=16, lags=1), [plain(walk(900), 500, 800)], 48)
+    errors = dict(found.curve)
+    assert found.settling is not None
+    assert max(error for rows, error in errors.items() if rows >= found.settling) <= 0.01
+    assert 0.01 < errors[max(rows for rows in errors if rows < found.settling)] < 0.1
+    assert max(errors) >= 2 * found.settling
+
+
+def test_a_series_too_young_to_tell_a_long_history_from_its_own_is_left_out_of_the_curve() -> None:
+    old, young = quick(480, 400, 460), quick(300, 265, 295)
+    network = hoarder(gain=0.05)
+    both, alone = (measure_streaming(network, panel, 20).curve for panel in ([old, young], [old]))
+    assert both[-1][0] > 295 / 2
+    close(torch.tensor(both), torch.tensor(alone))
+
+
 def test_what_only_knows_its_last_row_settles_at_once() -> None:
     network = Forecaster(architecture(lags=1)).eval()
     network.linear.level.normal_()
