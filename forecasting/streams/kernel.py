@@ -4,9 +4,10 @@ What is computed, and why, is said in `tracking`. A missing number is NaN, so th
 none; streams share no sum, so that what comes of one does not depend on those beside it, to the bit.
 
 A tracker is, in this order: the head; COVERED and COVERED_LATELY of each level; of each target its numbers, then point,
-median and ends issued for the next row; of each step and target the factor, then the offset of each end. `fixed` is of
-each step and target E|r|, how quickly its factor moves, how far at most, and the multiplier of each end; then what each level may miss,
-how quickly each step moves, and which level is judged. All of it stands in one file, because a change in another one leaves what was compiled in place.
+median and ends issued for the next row; of each step and target the factor, then the offset of each end. `fixed` (see
+`expecting`) is of each step and target E|r|, how quickly its factor moves, how far at most, and the multiplier of each
+end; then what each level may miss, how quickly each step moves, and which level is judged. All of it stands in one
+file, because a change in another one leaves what was compiled and kept as it is.
 """
 
 from __future__ import annotations
@@ -31,8 +32,8 @@ SAID_ACTUAL, SAID_POINT, SAID_MEDIAN, SAID_NAIVE, SAID_INTERVAL, SAID_COVERED = 
 LATELY = 1 / 500
 FACTOR_RANGE = 64.0
 OFFSET_RATE, OFFSET_OTHER, OFFSET_MOST, LEAST_KEPT, NARROWEST = 0.02, 0.6, 4.0, 0.1, 0.01
-ERROR_MOST, ERROR_SLACK, ERROR_LIMIT = 5.0, 0.5, 80.0
-MEMORY, WARM_UP, DEVIATION_MOST, INPUT_SLACK, INPUT_LIMIT = 2_000.0, 200.0, 4.0, 0.4, 60.0
+ERROR_MOST, ERROR_SLACK, ERROR_LIMIT = 5.0, 0.5, 3.2
+MEMORY, WARM_UP, DEVIATION_MOST, INPUT_SLACK, INPUT_LIMIT = 2_000.0, 200.0, 3.0, 0.4, 80.0
 SMOOTHING, VARIANCE_MEMORY, VARIANCE_BEFORE, VARIANCE_MOST, CAUTION = 0.01, 3_000.0, 3.5, 9.0, 17.0
 ALARM_ROWS = 500.0
 NOT_YET, NO = np.float32(np.nan), np.nan
@@ -188,9 +189,10 @@ def watch_errors(row, pending, learned, fixed, levels):
         r, at = residual(pending, c, learned), target_at(levels, c)
         if math.isnan(r) or levels == 0:
             continue
-        excess = min(abs(r) / fixed[c * (3 + 2 * levels)], ERROR_MOST) - 1
+        expected, rate = fixed[c * (3 + 2 * levels)], fixed[c * (3 + 2 * levels) + 1]
+        excess = min(abs(r) / expected, ERROR_MOST) - 1
         row[at + WORSE] = max(row[at + WORSE] + excess - ERROR_SLACK, 0.0)
-        if row[at + WORSE] > ERROR_LIMIT:
+        if row[at + WORSE] * rate > ERROR_LIMIT:
             row[at + WORSE], row[ERRORS_LEFT] = 0.0, ALARM_ROWS
 
 

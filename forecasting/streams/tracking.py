@@ -1,8 +1,34 @@
-"""Tracking the forecasts of streams: scores, intervals that keep their promise, drift. State in, state out.
+"""Tracking the forecasts of streams: scores, intervals that keep their promise, drift. (tracker, row) -> tracker.
 
-A tracker is a flat vector of 64-bit floats, whose layout `Tracking.shape` names. It belongs to a stream and survives a
-change of model: residuals r = (actual - median) / scale have no unit, and what is tracked is relative to the
-calibration of whichever bundle is served.
+A tracker is a flat vector of 64-bit floats whose layout `Tracking.shape` names; its size does not grow. It belongs to a
+stream and survives a change of model: a residual r = (actual - median) / scale, in the units that are learnt, has no
+unit, and what is tracked is relative to the calibration of whichever bundle is served. A missing value changes nothing.
+
+Intervals. An end of a level that may miss a lies, of step and column, at
+
+    median + f (m + o w) scale        with m its calibrated multiplier, w the width of the calibrated interval
+
+Factor f and offset o (outward) start at 1 and 0, the calibrated interval, and move with every value that comes:
+
+    f <- f (1 + k (min(|r| / (f E|r|), c) - 1))         o <- o + e ((missed here - a / 2) + b (missed there - a / 2))
+
+f follows the size of residuals within some 25 rows: an exponentially weighted mean, whose step is bounded (one absurd
+value moves f by c k at most). o is the quantile tracking of Angelopoulos, Candes and Tibshirani (2023, conformal PID),
+of the residual in factors; after Gibbs and Candes (2021): whatever happens, the share of misses over N rows is off by
+at most the way that o goes over e N, so feedback brings coverage where it should be. Misses on the other side
+count by b, so that the coverage of the interval is held closer than that of each end. Step h has its own f and o, which
+move h^0.75 slower, since its residuals overlap; what came is compared with the ends as they are now, so that no delay
+enters the loop. f stays within [1/64, 64], an end between a tenth of its calibrated distance and 4 w more, a wider
+level is never inside a narrower one, and the median never outside. Figures: benchmarks/results/intervals_*.md.
+
+Scores are of the next row, in the units of the data, against what was issued; the naive forecast is the value before.
+
+Drift is looked for in each column by itself, with the cumulative sums of Page (1954) and Hinkley (1971), which start
+again at 0 after an alarm. Errors: sum of min(|r| / E|r|, 5) - 1.5, against what calibration expects; columns that are
+calm but for rare storms need a larger sum. Inputs, which needs no forecast: sum of +-(|z - usual level| - usual
+distance) - 0.4, where both are exponential means of 2,000 rows (12 weeks of hours), so that seasons are no drift. Days
+and weeks are averaged out by the 0.4 and by a limit of at least 80, which grows with the long-run variance of the
+distance, estimated from its means over 100 rows: slowly wandering series need more. An alarm is told for 500 rows.
 """
 
 from __future__ import annotations
@@ -12,26 +38,26 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from forecasting.conformal import JUDGED, Calibration
+from forecasting.conformal import Calibration
 from forecasting.engines import ZForecast
 from forecasting.scaling import Units
 from forecasting.streams import kernel
+from forecasting.streams.expecting import fixed_numbers
+from forecasting.streams.scoring import Errors, Score, Scores
 
-FORMAT = 2
+__all__ = ["Errors", "Score", "Scores", "Tracked", "Tracking", "drift_of"]
 
-RATE, VARIATION, MOST = 0.04, 0.9, 4.0
-SLOWER = 0.75
-"""Intervals of step h move h to this power slower than those of the next step: its residuals share h - 1 rows."""
+FORMAT = 3
 
 
 class Tracked(NamedTuple):
     """What comes of a row.
 
-    Tracker and pending are those after it; point, median and ends are of the new forecast in the units of the data,
-    views of one array (`values`). `finite` is False where one of its numbers, also before bounds, is not.
+    Tracker and pending are those after it; point, median and ends (by level low and high) are of the new forecast in
+    the units of the data, views of `values`. `finite` is False where one of its numbers, also before bounds, is not.
     """
 
-    tracker: Float[np.ndarray, "stream tracked"]
+    tracker: Float[np.ndarray, "stream width"]
     pending: Float[np.ndarray, "stream horizon horizon target two"]
     point: Float[np.ndarray, "stream horizon target"]
     median: Float[np.ndarray, "stream horizon target"]
@@ -41,51 +67,12 @@ class Tracked(NamedTuple):
     values: Float[np.ndarray, "stream parts horizon target"]
 
 
-class Score(NamedTuple):
-    """How the last forecast fared by target (NaN: not scored), and all of them so far.
-
-    `actual`, `point`, `median`, `naive` (the value before) and `interval` (the interval score of the judged level) are
-    in the units of the data; `covered` is 1 or 0 by level. `skill` is 1 - MAE / MAE of the value before, by target in
-    `skills`. `coverage` is that of about the last 500 rows, `coverage_ever` that of all, None before anything was scored.
-    """
-
-    actual: Float[np.ndarray, " target"]
-    point: Float[np.ndarray, " target"]
-    median: Float[np.ndarray, " target"]
-    naive: Float[np.ndarray, " target"]
-    interval: Float[np.ndarray, " target"]
-    covered: dict[int, Float[np.ndarray, " target"]]
-    count: int
-    skill: float | None
-    skills: Float[np.ndarray, " target"]
-    coverage: dict[int, float] | None
-    coverage_ever: dict[int, float] | None
-    drift: int
-
-    @property
-    def scored(self) -> Bool[np.ndarray, " target"]:
-        """Which targets of the last forecast were scored."""
-        return ~np.isnan(self.actual)
-
-
-class Scores(NamedTuple):
-    """The same of many streams, column by column; all of them are views of what `Tracking.advance` wrote."""
-
-    actual: Float[np.ndarray, "stream target"]
-    point: Float[np.ndarray, "stream target"]
-    median: Float[np.ndarray, "stream target"]
-    naive: Float[np.ndarray, "stream target"]
-    interval: Float[np.ndarray, "stream target"]
-    covered: Float[np.ndarray, "stream target level"]
-    count: Float[np.ndarray, " stream"]
-    drift: Float[np.ndarray, " stream"]
-    coverage: Float[np.ndarray, "stream level"]
-    coverage_ever: Float[np.ndarray, "stream level"]
-    skills: Float[np.ndarray, "stream target"]
-
-
 class Tracking:
-    """What tracks the forecasts of one bundle."""
+    """What tracks the forecasts of one bundle; it is not changed by tracking.
+
+    `shape` names the layout of a tracker of `width` numbers, `scored` is how many numbers a score has, `levels` are
+    those of the intervals in percent, in the order of the ends.
+    """
 
     def __init__(self, calibration: Calibration | None, horizon: int, targets: int) -> None:
         """Start from what was calibrated; without a calibration there are no intervals."""
@@ -98,7 +85,7 @@ class Tracking:
         self._each = kernel.SAID_COVERED + len(self.levels)
         self.scored = targets * self._each + 2 + ends + targets
         self.shape = f"{FORMAT}:{','.join(map(str, self.levels))}:{horizon}:{targets}"
-        self._fixed = _fixed(calibration, self.levels, horizon, targets)
+        self._fixed = fixed_numbers(calibration, self.levels, horizon, targets)
         none = np.zeros((1, targets), bool)
         self._unbound = none, none.astype(np.float32), none.astype(np.float32), none
 
@@ -114,7 +101,7 @@ class Tracking:
         """Return what is pending before any forecast."""
         return np.full((streams, self._horizon, self._horizon, self._targets, 2), np.nan, np.float32)
 
-    def advance(
+    def advance(  # noqa: PLR0913, PLR0917 - a row of a stream has that many sides
         self,
         tracker: Float[np.ndarray, "stream width"],
         pending: Float[np.ndarray, "stream horizon horizon target two"],
@@ -124,7 +111,13 @@ class Tracking:
         units: Units,
         shift: Float[np.ndarray, "horizon target"],
     ) -> Tracked:
-        """Score what is pending by what came, move the intervals, and say the new forecast with them."""
+        """Take a row of each stream, and what a network said after it; nothing that comes in is changed.
+
+        `tracker` and `pending` are those before the row; pending[:, j] was issued j + 1 rows ago: median and scale in
+        the units that are learnt. `actual` is in the units of the data, screened; `arrived` is False for a row that
+        never came, after which no forecast is issued. `units` are of the targets, with or without an axis of streams,
+        `shift` is what is added to a point before a logarithm is undone.
+        """
         streams = len(tracker)
         values = np.empty((streams, self._parts, self._horizon, self._targets), np.float32)
         after, later = np.empty(tracker.shape), np.empty(pending.shape, np.float32)
@@ -139,26 +132,35 @@ class Tracking:
 
     def read(self, score: Float[np.ndarray, " scored"]) -> Score:
         """Read a score as `advance` writes it."""
-        found = Scores._make(part[0] for part in self.split(score[None]))
-        count, skills = int(found.count), found.skills
+        found = self.split(score[None])
+        count, skills = int(found.count[0]), found.skills[0]
         return Score(
-            *found[: kernel.SAID_COVERED],
-            covered=dict(zip(self.levels, found.covered.T, strict=True)),
+            actual=found.actual[0],
+            point=found.point[0],
+            median=found.median[0],
+            naive=found.naive[0],
+            interval=found.interval[0],
+            covered=dict(zip(self.levels, found.covered[0].T, strict=True)),
             count=count,
             skill=None if np.isnan(skills).all() else float(np.nanmean(skills)),
             skills=skills,
-            coverage=self._by_level(count, found.coverage),
-            coverage_ever=self._by_level(count, found.coverage_ever),
-            drift=int(found.drift),
+            coverage=self._by_level(count, found.coverage[0]),
+            coverage_ever=self._by_level(count, found.coverage_ever[0]),
+            drift=int(found.drift[0]),
         )
 
     def split(self, scores: Float[np.ndarray, "stream scored"]) -> Scores:
         """Take scores as `advance` writes them apart."""
         targets, levels, last = self._targets, len(self.levels), self._targets * self._each
         by_target = scores[:, :last].reshape(len(scores), targets, self._each)
+        actual, point, median, naive, interval = (by_target[:, :, place] for place in range(kernel.SAID_COVERED))
         ends = (last + 2, last + 2 + levels, last + 2 + 2 * levels)
         return Scores(
-            *(by_target[:, :, place] for place in range(kernel.SAID_COVERED)),
+            actual,
+            point,
+            median,
+            naive,
+            interval,
             covered=by_target[:, :, kernel.SAID_COVERED :],
             count=scores[:, last],
             drift=scores[:, last + 1],
@@ -172,6 +174,16 @@ class Tracking:
         score = np.full(self.scored, np.nan, np.float32)
         kernel.running(_own(tracker), len(self.levels), self._targets, score)
         return self.read(score)
+
+    def errors(self, tracker: Float[np.ndarray, "stream width"]) -> Errors:
+        """Return the errors that trackers hold the sums of."""
+        start = kernel.HEAD + len(self.levels) * kernel.PER_LEVEL
+        by_target = tracker[:, start : self._offsets].reshape(len(tracker), self._targets, -1)
+        cells = by_target[..., kernel.COUNT]
+        with np.errstate(invalid="ignore"):
+            means = by_target[..., kernel.MEDIAN_ERROR : kernel.INTERVAL + 1] / cells[..., None]
+        mae, square, naive, naive_square, interval = np.moveaxis(means, -1, 0)
+        return Errors(cells, mae, np.sqrt(square), naive, np.sqrt(naive_square), interval)
 
     def _by_level(self, count: int, shares: np.ndarray) -> dict[int, float] | None:
         return dict(zip(self.levels, shares.tolist(), strict=True)) if count and self.levels else None
@@ -191,29 +203,3 @@ def _own(array: np.ndarray) -> np.ndarray:
     """Return an array of the kind that the kernel is compiled for; for any other it would be compiled again."""
     flags = array.flags
     return array if flags.c_contiguous and flags.writeable else array.copy()
-
-
-def _fixed(calibration: Calibration | None, levels: tuple[int, ...], horizon: int, targets: int) -> np.ndarray:
-    """Return what the kernel takes of a calibration, flat, see there."""
-    rates = np.arange(1, horizon + 1) ** -SLOWER
-    if calibration is None:
-        return np.concatenate([np.ones(3 * horizon * targets), rates, np.zeros(1)])
-    judged = levels.index(JUDGED) if JUDGED in levels else 0
-    cells = np.concatenate([_expected(calibration), calibration.ends(levels)]).reshape(3 + 2 * len(levels), -1)
-    return np.concatenate([cells.T.ravel(), [1 - level / 100 for level in levels], rates, [judged]])
-
-
-def _expected(calibration: Calibration) -> Float[np.ndarray, "three horizon target"]:
-    """Return the mean of |r| that its quantiles tell, how quickly a factor follows it, and the most that moves it.
-
-    Quantiles are linear between those calibrated, and beyond the last one a quarter farther on average. What is calm
-    but for rare storms (a large coefficient of variation) is followed slowly, by steps that may be large.
-    """
-    size = np.maximum(np.abs(calibration.factors.astype(np.float64)), 1e-3)
-    p = np.array(calibration.probabilities)
-    step, low, high = np.diff(p)[:, None, None], size[:-1], size[1:]
-    mean = (step * (low + high) / 2).sum(axis=0) + 1.25 * (p[0] * size[0] + (1 - p[-1]) * size[-1])
-    square = (step * (low**2 + low * high + high**2) / 3).sum(axis=0)
-    square += 1.625 * (p[0] * size[0] ** 2 + (1 - p[-1]) * size[-1] ** 2)
-    spread = square / mean**2
-    return np.stack([mean, RATE * np.minimum(1, np.sqrt(VARIATION / (spread - 1))), MOST * np.sqrt(spread)])
