@@ -12,4 +12,5 @@ migrating.py   from an older version to a newer one, while the older one answers
 correcting.py  a row corrected, and all that follows; replaying.py its rows played again
 streamed.py    a model as streams use it
 tracking.py    scores, intervals and drift of a stream; kernel.py the same compiled
+scoring.py     how forecasts fared, as values; expecting.py what tracking takes of a calibration
 """
