@@ -63,6 +63,8 @@ class Verdicts:
     replays: dict[int, int] = field(default_factory=dict)
     errors: dict[int, GatecastError] = field(default_factory=dict)
     cautions: dict[int, tuple[Caution, ...]] = field(default_factory=dict)
+    plain: bool = False
+    """Each push is the one next row of a stream of its own, which is the usual case."""
 
 
 def judge(
@@ -89,18 +91,24 @@ def judge(
 
 def _plain(bounds: Bounds, pushes: Pushes, members: Int[np.ndarray, " pushes"], facts: Facts) -> Verdicts | None:
     """Decide at once where each push is the one next row of a stream of its own; None where one is not."""
-    step, count = fixed_step(bounds.calendar), len(members)
-    if step is None or len(pushes.times) != count or len(facts.id) != count:
+    step, count, times = fixed_step(bounds.calendar), len(members), pushes.times
+    if step is None or len(times) != count or len(facts.id) != count:
         return None
-    times, new = pushes.times, facts.seq < 0
-    on_time = new | (times - facts.time == step)
-    if not (on_time & (times >= EARLIEST) & (times < LATEST - step * bounds.horizon)).all():
+    first, last = (int(times[0]),) * 2 if count == 1 else (int(times.min()), int(times.max()))
+    if not EARLIEST <= first <= last < LATEST - step * bounds.horizon:
         return None
-    if count > 1 and not (np.diff(pushes.starts) == 1).all():
+    if count == 1:  # half the time it takes arrays
+        _, _, seq, time = facts.table[0].tolist()
+        if seq >= 0 and first - time != step:
+            return None
+    elif (pushes.starts[1:] - pushes.starts[:-1] != 1).any() or _off(times, facts, step):
         return None
-    places = np.arange(count)
-    plan = Plan(members, np.zeros(count, np.int64), facts.seq[members] + 1, times, places, places)
-    return Verdicts(plan, places, np.ones(count, np.int64))
+    plan = Plan(members, np.zeros(count, np.int64), facts.seq + 1, times, members, members)
+    return Verdicts(plan, members, np.ones(count, np.int64), plain=True)
+
+
+def _off(times: Int[np.ndarray, " stream"], facts: Facts, step: int) -> bool:
+    return bool(((times - facts.time != step) & (facts.seq >= 0)).any())
 
 
 class _Judge:

@@ -11,6 +11,7 @@ from forecasting.admission import FARTHEST
 from forecasting.engines import Inputs, Steps, ZForecast
 from forecasting.scaling import Units
 from forecasting.statics import Coded
+from forecasting.streams import kernel
 from forecasting.streams.streamed import Places, Streamed
 from forecasting.streams.tracking import Tracked
 
@@ -54,24 +55,38 @@ class Arrived(NamedTuple):
 
 
 class Advanced(NamedTuple):
-    """What came of a step; `screened` tells which rows had implausible values, None where none had."""
+    """What came of a step; `screened` tells which rows had implausible values, `far` which had absurd ones."""
 
     held: Held
     tracked: Tracked
-    screened: Bool[np.ndarray, " stream"] | None
+    screened: Bool[np.ndarray, " stream"]
+    far: Bool[np.ndarray, " stream"]
 
 
 def advance(model: Streamed, held: Held, profile: Profile, rows: Arrived) -> Advanced:
     """Take a row of each stream: score the last forecast by it, step the state, say what comes next."""
-    z = scaled(model, profile, rows.values)
+    z, actual, screened, far = _scaled(model, profile, rows.values)
     said, state = stepped(model, held.state, profile, rows, z)
-    actual, screened = rows.values[:, : len(model.spec.targets)], None
-    if np.isnan(z.sum()):
-        lost = np.isnan(z) & ~np.isnan(rows.values)
-        actual = np.where(lost[:, : actual.shape[1]], np.float32(np.nan), actual)
-        screened = lost.any(axis=1)
     tracked = follow(model, held, profile, actual, rows.arrived, said)
-    return Advanced(Held(state, tracked.tracker, tracked.pending), tracked, screened)
+    return Advanced(Held(state, tracked.tracker, tracked.pending), tracked, screened, far)
+
+
+def _scaled(
+    model: Streamed, profile: Profile, values: Float[np.ndarray, "stream columns"]
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Return rows in z units, the targets without what is implausible, and which rows had such and absurd values."""
+    units, streams = model.scales.of(profile.places), len(values)
+    if not units.plain:
+        z = scaled(model, profile, values)
+        lost, actual = np.isnan(z) & ~np.isnan(values), values[:, : len(model.spec.targets)]
+        actual = np.where(lost[:, : actual.shape[1]], np.float32(np.nan), actual)
+        return z, actual, lost.any(axis=1), is_far(z)
+    z, actual = np.empty(values.shape, np.float32), np.empty((streams, len(model.spec.targets)), np.float32)
+    screened, far = np.empty(streams, np.bool_), np.empty(streams, np.bool_)
+    edges = (np.atleast_2d(part) for part in units[:5])
+    mean, std, _, lower, upper = edges
+    kernel.scale(np.ascontiguousarray(values), mean, std, lower, upper, FARTHEST, z, actual, screened, far)
+    return z, actual, screened, far
 
 
 def stepped(

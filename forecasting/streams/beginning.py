@@ -6,7 +6,6 @@ import secrets
 from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
-import numpy as np
 
 from forecasting.errors import GatecastError, StreamError, TooManyStreams, WindowRejected
 from forecasting.log.interface import Log
@@ -68,6 +67,6 @@ def _same(model: Streamed, stream: Stream, series: str | None) -> Stream:
 def fresh(model: Streamed, streams: Sequence[Stream]) -> Some:
     """Return what is held of streams without a row."""
     count, tracking = len(streams), model.tracking
-    facts = Facts(*np.array([(one.id, one.epoch, one.seq, one.time) for one in streams], dtype=np.int64).T)
+    facts = Facts.about(streams)
     held = Held(model.engine.initial(count), tracking.start(count), tracking.nothing(count))
     return Some(facts, held, profile_of(model, streams))

@@ -13,7 +13,7 @@ from forecasting.streams.accepting import FILLER, Bounds, Verdicts, judge
 from forecasting.streams.beginning import begun
 from forecasting.streams.pool import Facts
 from forecasting.streams.pushes import Outcomes, Pushes, blank, distinct
-from forecasting.streams.recording import after, cut
+from forecasting.streams.recording import cut
 from forecasting.streams.streamed import Streamed
 
 
@@ -33,7 +33,7 @@ def import_history(
     streams = _with_gaps(streams, errors, len(names), keys)
     errors |= {place: _late() for place, one in enumerate(streams) if one.tracker}
     refused = {push: errors[member] for push, member in enumerate(members.tolist()) if member in errors}
-    facts = Facts(*np.array([(one.id, one.epoch, one.seq, one.time) for one in streams], dtype=np.int64).T)
+    facts = Facts.about(streams)
     bounds = Bounds(model.spec.calendar, model.spec.horizon, most_gaps)
     verdicts = judge(bounds, pushes, members, facts, log, refused)
     if len(verdicts.plan.member):
@@ -56,7 +56,7 @@ def _commit(streams: list[Stream], before: Facts, verdicts: Verdicts, pushes: Pu
     plan, values = verdicts.plan, pushes.values[verdicts.plan.row]
     values[plan.row == FILLER] = np.nan
     taking = sorted(set(plan.member.tolist()))
-    stands = after(before, plan)
+    stands = before.moved(plan.member, plan.seq, plan.time)
     return Commit(
         created=[streams[member] for member in taking if streams[member].seq < 0],
         advanced=[

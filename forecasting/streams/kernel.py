@@ -55,7 +55,7 @@ def advance(
     for b in range(streams):
         row, told, said, later_said = after[b], score[b], values[b], later[b]
         u = b if len(mean) > 1 else 0
-        row[:], told[:], later_said[1:] = tracker[b], NOT_YET, pending[b, :-1]
+        carry(tracker[b], row, pending[b], later_said, told)
         if arrived[b]:
             learn(actual[b], log[u if len(log) > 1 else 0], learned)
             score_last(row, actual[b], alphas, judged, told)
@@ -78,6 +78,20 @@ def advance(
                 later_said[0, h, c, 0] = x[1] * s + m if arrived[b] else NO
                 later_said[0, h, c, 1] = x[2] * s if arrived[b] else NO
         issue(row, said, finite[b] and arrived[b])
+
+
+@compiled
+def carry(tracker, row, pending, later, told):
+    """Begin with what there was: the tracker, and forecasts a row older. Loops compile quicker than slices."""
+    horizon, targets = later.shape[1], later.shape[2]
+    for i in range(len(row)):
+        row[i] = tracker[i]
+    for i in range(len(told)):
+        told[i] = NOT_YET
+    for j in range(1, len(later)):
+        for h in range(horizon):
+            for c in range(targets):
+                later[j, h, c, 0], later[j, h, c, 1] = pending[j - 1, h, c, 0], pending[j - 1, h, c, 1]
 
 
 @compiled
@@ -311,3 +325,21 @@ def issue(row, said, usable):
         at = target_at(parts // 2 - 1, c) + ISSUED
         for part in range(parts):
             row[at + part] = said[part, 0, c] if usable else NO
+
+
+@compiled
+def scale(values, mean, std, lower, upper, farthest, z, actual, screened, far):
+    """Scale rows of plain columns as `scaling.Units.to_z` does, and tell which have implausible or absurd values."""
+    targets = actual.shape[1]
+    for b in range(len(values)):
+        u = b if len(mean) > 1 else 0
+        screened[b] = far[b] = False
+        for c in range(values.shape[1]):
+            x = values[b, c]
+            if x < lower[u, c] or x > upper[u, c]:
+                screened[b] = True
+                x = NOT_YET
+            z[b, c] = (x - mean[u, c]) / std[u, c]
+            far[b] |= abs(z[b, c]) > farthest
+            if c < targets:
+                actual[b, c] = x

@@ -11,7 +11,7 @@ from jaxtyping import Bool, Float, Int
 
 from forecasting.admission import Caution
 from forecasting.streams.accepting import FILLER, Plan
-from forecasting.streams.advancing import Arrived, Held, advance, is_far, scaled
+from forecasting.streams.advancing import Arrived, Held, advance, scaled
 from forecasting.streams.pool import Some
 from forecasting.streams.pushes import Pushes
 from forecasting.streams.streamed import Streamed
@@ -19,6 +19,17 @@ from forecasting.streams.tracking import Tracked
 
 Anew = Callable[[np.ndarray, np.ndarray], np.ndarray]
 """From the states of the streams that stand at some places of a plan, and these places, to the states to go on with."""
+
+
+class Snapshots(NamedTuple):
+    """When states are kept or made anew.
+
+    About every `every` rows of a stream a snapshot is taken, of different streams at different rows. `anew` replaces
+    states that are to be unrolled anew behind some places of the plan.
+    """
+
+    every: int
+    anew: Anew | None = None
 
 
 class Shot(NamedTuple):
@@ -40,16 +51,17 @@ class Played:
     score: Float[np.ndarray, "taken scored"]
     finite: Bool[np.ndarray, " taken"]
     screened: Bool[np.ndarray, " taken"]
+    far: Bool[np.ndarray, " taken"]
     shots: list[Shot] = field(default_factory=list)
     cautions: dict[int, tuple[Caution, ...]] = field(default_factory=dict)
     """What readers of the forecasts issued at some rows should know."""
 
 
-def rows_of(model: Streamed, pushes: Pushes, plan: Plan) -> Arrived:
+def rows_of(model: Streamed, pushes: Pushes, plan: Plan, *, plain: bool) -> Arrived:
     """Return the rows of a plan; those that never came are NaN."""
     arrived = plan.row != FILLER
-    values = pushes.values[plan.row]
-    if not arrived.all():
+    values = pushes.values if plain else pushes.values[plan.row]
+    if not plain and not arrived.all():
         values[~arrived] = np.nan
     ahead = _ahead(model, pushes, plan, values) if model.spec.columns.known else None
     return Arrived(values, plan.time, arrived, ahead)
@@ -70,35 +82,30 @@ def _ahead(
     return ahead
 
 
-def far_pushes(model: Streamed, some: Some, rows: Arrived, plan: Plan) -> dict[int, str]:
+def far_pushes(model: Streamed, some: Some, plan: Plan, played: Played) -> dict[int, str]:
     """Return the pushes with a cell absurdly far from what the model was trained on, and the name of its column."""
-    if np.fmax.reduce(np.abs(rows.values), axis=None, initial=0.0) <= model.scales.near:
-        return {}
-    z = scaled(model, some.profile.of(plan.member), rows.values)
+    places = np.flatnonzero(played.far)
+    z = np.abs(scaled(model, some.profile.of(plan.member[places]), played.rows.values[places]))
     columns = model.spec.columns.row
-    return {int(plan.push[place]): columns[int(np.nanargmax(np.abs(z[place])))] for place in np.flatnonzero(is_far(z))}
+    return {
+        int(plan.push[place]): columns[int(np.nanargmax(size))] for place, size in zip(places.tolist(), z, strict=True)
+    }
 
 
-def play(model: Streamed, some: Some, plan: Plan, rows: Arrived, every: int, anew: Anew | None) -> Played:
-    """Take all rows; about every `every` rows of a stream a snapshot is taken, of different streams at different rows.
-
-    `anew` replaces the states of members of the batch that are to be unrolled anew behind some places of the plan.
-    """
-    due = (plan.seq + some.facts.id[plan.member]) % every == 0
-    if len(plan.member) == len(some.facts.id) and not plan.wave.any():
-        order = np.arange(len(plan.member))
-        if (plan.member == order).all():
-            return _at_once(model, some, rows, due, anew)
-    return _in_waves(model, some, plan, rows, due, anew)
+def play(model: Streamed, some: Some, plan: Plan, rows: Arrived, snapshots: Snapshots, *, plain: bool) -> Played:
+    """Take all rows; `plain` says that they are of one stream each, in their order."""
+    every, anew = snapshots
+    if plain:
+        return _at_once(model, some, rows, (plan.seq + some.facts.id) % every == 0, anew)
+    return _in_waves(model, some, plan, rows, (plan.seq + some.facts.id[plan.member]) % every == 0, anew)
 
 
 def _at_once(model: Streamed, some: Some, rows: Arrived, due: Bool[np.ndarray, " taken"], anew: Anew | None) -> Played:
-    held, tracked, screened = advance(model, some.held, some.profile, rows)
+    held, tracked, screened, far = advance(model, some.held, some.profile, rows)
     if anew is not None:
         held = held._replace(state=anew(held.state, np.arange(len(due))))
-    found = np.flatnonzero(due)
-    nothing = np.zeros(len(due), bool) if screened is None else screened
-    return Played(held, rows, *_told(tracked), screened=nothing, shots=_shots(held, found, found))
+    found = due.nonzero()[0]
+    return Played(held, rows, *_told(tracked), screened, far, _shots(held, found, found) if len(found) else [])
 
 
 def _in_waves(
@@ -111,13 +118,13 @@ def _in_waves(
         places = np.flatnonzero(plan.wave == wave)
         members = plan.member[places]
         taken = Arrived(*(None if part is None else part[places] for part in rows))  # type: ignore[arg-type]
-        after, tracked, screened = advance(model, held.of(members), some.profile.of(members), taken)
+        after, tracked, screened, far = advance(model, held.of(members), some.profile.of(members), taken)
         if anew is not None:
             after = after._replace(state=anew(after.state, places))
         held.put(members, after)
         for part, told in zip(parts, _told(tracked), strict=True):
             part[places] = told
-        played.screened[places] = False if screened is None else screened
+        played.screened[places], played.far[places] = screened, far
         shot = np.flatnonzero(due[places])
         played.shots.extend(_shots(after, shot, places[shot]))
     return played
@@ -134,6 +141,7 @@ def _blank(model: Streamed, held: Held, rows: Arrived, count: int) -> Played:
         score=np.empty((count, tracking.scored), np.float32),
         finite=np.empty(count, bool),
         screened=np.empty(count, bool),
+        far=np.empty(count, bool),
     )
 
 

@@ -11,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Int
 
+from forecasting.log.records import Stream
 from forecasting.statics import Coded
 from forecasting.streams.advancing import Held, Profile
 from forecasting.streams.streamed import Streamed
@@ -22,16 +23,46 @@ LEAST = 1024
 
 
 class Facts(NamedTuple):
-    """Where each of some streams stands, see `log.records.Stream`."""
+    """Where each of some streams stands, see `log.records.Stream`: a row of id, epoch, seq and time each."""
 
-    id: Int[np.ndarray, " stream"]
-    epoch: Int[np.ndarray, " stream"]
-    seq: Int[np.ndarray, " stream"]
-    time: Int[np.ndarray, " stream"]
+    table: Int[np.ndarray, "stream four"]
+
+    @property
+    def id(self) -> Int[np.ndarray, " stream"]:
+        """Their ids."""
+        return self.table[:, 0]
+
+    @property
+    def epoch(self) -> Int[np.ndarray, " stream"]:
+        """Their epochs."""
+        return self.table[:, 1]
+
+    @property
+    def seq(self) -> Int[np.ndarray, " stream"]:
+        """Their newest rows, -1 where there is none."""
+        return self.table[:, 2]
+
+    @property
+    def time(self) -> Int[np.ndarray, " stream"]:
+        """The times of these."""
+        return self.table[:, 3]
+
+    @classmethod
+    def about(cls, streams: Sequence[Stream]) -> Facts:
+        """Return those of streams as the log has them."""
+        return cls(np.array([(one.id, one.epoch, one.seq, one.time) for one in streams], np.int64).reshape(-1, 4))
 
     def of(self, streams: Int[np.ndarray, " some"]) -> Facts:
         """Return some of them."""
-        return Facts(*(part[streams] for part in self))
+        return Facts(self.table[streams])
+
+    def moved(
+        self, streams: Int[np.ndarray, " some"], seq: Int[np.ndarray, " some"], time: Int[np.ndarray, " some"]
+    ) -> Facts:
+        """Return them with new rows of some streams; of one stream that stands there twice the last counts."""
+        table = self.table.copy()
+        table[streams, 2], table[streams, 3] = seq, time
+        return Facts(table)
 
 
 class Some(NamedTuple):
@@ -53,7 +84,7 @@ def concatenated(parts: Sequence[tuple[Int[np.ndarray, " some"], Some]]) -> Some
         return parts[0][1].of(order)
     static = [some.profile.static for _, some in parts]
     joined = Some(
-        Facts(*map(np.concatenate, zip(*(some.facts for _, some in parts), strict=True))),
+        Facts(np.concatenate([some.facts.table for _, some in parts])),
         Held(*map(np.concatenate, zip(*(some.held for _, some in parts), strict=True))),
         Profile(
             np.concatenate([some.profile.places for _, some in parts]),
@@ -73,7 +104,7 @@ class Pool:
         one = tracking.nothing(1)[0]
         bytes_each = 4 * (model.engine.width + one.size) + 8 * tracking.width + ENTRY_BYTES
         self.capacity = size = max(most_bytes // bytes_each, LEAST)
-        self._facts = Facts(*(np.zeros(size, np.int64) for _ in Facts._fields))
+        self._facts = Facts(np.zeros((size, 4), np.int64))
         self._held = Held(
             np.empty((size, model.engine.width), np.float32),
             np.empty((size, tracking.width), np.float64),
@@ -107,8 +138,8 @@ class Pool:
         `profile` is that of the streams without a place before; those with one have theirs.
         """
         self._now += 1
-        new = np.flatnonzero(slots < 0)
-        if len(new):
+        if (slots < 0).any():
+            new = np.flatnonzero(slots < 0)
             new = new[max(len(slots) - self.capacity, 0) :]  # a batch of more streams than fit: not all are kept
             slots = slots.copy()
             self._used[slots[slots >= 0]] = self._now
@@ -118,8 +149,7 @@ class Pool:
             slots, some = (slots, some) if len(there) == len(slots) else (slots[there], some.of(there))
         self._used[slots] = self._now
         self._held.put(slots, some.held)
-        for part, value in zip(self._facts, some.facts, strict=True):
-            part[slots] = value
+        self._facts.table[slots] = some.facts.table
 
     def drop(self, principal: str, names: Sequence[str]) -> None:
         """Forget streams; those that are not held stay what they are."""

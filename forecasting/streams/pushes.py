@@ -117,7 +117,7 @@ def blank(count: int, shape: tuple[int, int], ends: int, scored: int) -> Outcome
 
 def distinct(names: Sequence[str]) -> tuple[Sequence[str], Int[np.ndarray, " pushes"]]:
     """Return each name once, and for every push the place of its name among them."""
-    places = {name: place for place, name in enumerate(dict.fromkeys(names))}
-    if len(places) == len(names):
+    if len(names) == 1 or len(set(names)) == len(names):
         return names, np.arange(len(names))
+    places = {name: place for place, name in enumerate(dict.fromkeys(names))}
     return list(places), np.array([places[name] for name in names], dtype=np.int64)

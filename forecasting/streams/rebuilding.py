@@ -50,7 +50,7 @@ def rebuild(model: Streamed, log: Log, streams: Sequence[Stream], replay_rows: i
     profile = profile_of(model, streams)
     states = states_behind(model, log, [(one.id, one.seq) for one in streams], begins, profile)
     held = Held(states, trackers_of(model, streams), pending_of(model, log, [(one.id, one.seq) for one in streams]))
-    facts = Facts(*np.array([(one.id, one.epoch, one.seq, one.time) for one in streams], dtype=np.int64).T)
+    facts = Facts.about(streams)
     return Some(facts, held, profile)
 
 

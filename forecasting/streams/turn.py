@@ -15,11 +15,11 @@ from forecasting.log.interface import Log
 from forecasting.log.records import Issued, Key, Observation, Stream
 from forecasting.streams.accepting import Bounds, Verdicts, judge
 from forecasting.streams.beginning import begun, fresh
-from forecasting.streams.playing import Played, far_pushes, play, rows_of
+from forecasting.streams.playing import Played, Snapshots, far_pushes, play, rows_of
 from forecasting.streams.pool import Pool, Some, concatenated
 from forecasting.streams.pushes import Outcomes, Pushes, blank, distinct, join, select
 from forecasting.streams.rebuilding import rebuild, unrolled_anew
-from forecasting.streams.recording import Batch, after, commit_of, parts_of, read_notes, untold
+from forecasting.streams.recording import Batch, commit_of, parts_of, read_notes, untold
 from forecasting.streams.streamed import Streamed
 
 SCREENED = "values far outside the training range were taken as missing"
@@ -64,7 +64,9 @@ class Turn:
         self._refuse_stale(pushes.principal, names, members, brought, verdicts)
         if played is not None:
             played.cautions.update(_cautions(model, brought.some, verdicts, played))
-            batch = Batch(model, brought.some.facts, verdicts.plan, played, now)
+            before, plan = brought.some.facts, verdicts.plan
+            after = before.moved(plan.member, plan.seq, plan.time)
+            batch = Batch(model, before, after, plan, played, now)
             taking = set(batch.before.id[verdicts.plan.member].tolist()) if brought.created else ()
             self._log.commit(commit_of(batch, [one for one in brought.created if one.id in taking]))
             self._keep(pushes.principal, names, brought, batch)
@@ -76,9 +78,9 @@ class Turn:
         """Return the streams of a batch, from memory where they are held; and why some cannot be had, by member."""
         pool = self._pool
         slots = pool.find(pushes.principal, names)
-        absent = np.flatnonzero(slots < 0)
-        if not len(absent):
+        if (slots >= 0).all():
             return Brought(pool.take(slots), slots, ()), {}
+        absent = np.flatnonzero(slots < 0)
         keys = [Key(pushes.principal, pool.model.version.model, names[place]) for place in absent.tolist()]
         first = {member: push for push, member in reversed(list(enumerate(members.tolist())))}
         given = [pushes.columns(first[place]) for place in absent.tolist()]
@@ -122,17 +124,17 @@ class Turn:
             plan = verdicts.plan
             if not len(plan.member):
                 return verdicts, None
-            rows = rows_of(model, pushes, plan)
-            if far := far_pushes(model, some, rows, plan):
-                refused |= {push: _too_far(column) for push, column in far.items()}
-                continue
+            rows = rows_of(model, pushes, plan, plain=verdicts.plain)
             anew = unrolled_anew(model, self._log, some, plan, rows)
-            played = play(model, some, plan, rows, self._snapshot_rows, anew)
-            sick = plan.push[~played.finite]
-            if not len(sick):
+            played = play(model, some, plan, rows, Snapshots(self._snapshot_rows, anew), plain=verdicts.plain)
+            if played.far.any():
+                far = far_pushes(model, some, plan, played)
+                refused |= {push: _too_far(column) for push, column in far.items()}
+            elif played.finite.all():
                 return verdicts, played
-            message = "the model's forecast is not finite; look at the row's values, then at the model"
-            refused |= {push: NotFinite(message) for push in sick.tolist()}
+            else:
+                message = "the model's forecast is not finite; look at the row's values, then at the model"
+                refused |= {push: NotFinite(message) for push in plan.push[~played.finite].tolist()}
 
     def _refuse_stale(
         self,
@@ -143,21 +145,23 @@ class Turn:
         verdicts: Verdicts,
     ) -> None:
         """Raise `Outrun` where a push was refused by what memory holds of its stream, and the log is further."""
+        if not verdicts.errors:
+            return
         held = [place for place in set(members[list(verdicts.errors)].tolist()) if brought.slots[place] >= 0]
         keys = [Key(principal, self._pool.model.version.model, names[place]) for place in held]
         facts = brought.some.facts
-        for place, stream in zip(held, self._log.find(keys) if keys else (), strict=True):
+        for place, stream in zip(held, self._log.find(keys), strict=True):
             stands = facts.id[place], facts.seq[place], facts.epoch[place]
             if stream is None or (stream.id, stream.seq, stream.epoch) != stands:
                 message = "another process has written to the stream"
                 raise Outrun(message)
 
     def _keep(self, principal: str, names: Sequence[str], brought: Brought, batch: Batch) -> None:
-        some = Some(after(batch.before, batch.plan), batch.played.held, brought.some.profile)
-        there = np.flatnonzero(some.facts.seq >= 0)
-        if len(there) == len(names):
+        some = Some(batch.after, batch.played.held, brought.some.profile)
+        if (some.facts.seq >= 0).all():
             self._pool.keep(principal, names, brought.slots, some)
         else:
+            there = np.flatnonzero(some.facts.seq >= 0)
             kept = [names[place] for place in there.tolist()]
             self._pool.keep(principal, kept, brought.slots[there], some.of(there))
 
@@ -166,8 +170,8 @@ class Turn:
         return blank(count, (spec.horizon, len(spec.targets)), 2 * len(tracking.levels), tracking.scored)
 
     def _outcomes(self, ids: Int[np.ndarray, " pushes"], verdicts: Verdicts, played: Played | None) -> Outcomes:
-        newest, plan, count = verdicts.newest, verdicts.plan, len(verdicts.newest)
-        if played is not None and count == len(plan.member) and (newest == np.arange(count)).all():
+        plan, count = verdicts.plan, len(verdicts.newest)
+        if played is not None and verdicts.plain:
             arrays = (*parts_of(played.values), played.score)
             again = np.zeros(count, bool)
             out = Outcomes({}, plan.seq, plan.time, verdicts.accepted, again, *arrays, {}, {})
@@ -177,7 +181,7 @@ class Turn:
         self._replay(out, ids, verdicts)
         out.errors.update(verdicts.errors)
         if played is not None and played.cautions:
-            told = ((push, played.cautions.get(place)) for push, place in enumerate(newest.tolist()))
+            told = ((push, played.cautions.get(place)) for push, place in enumerate(verdicts.newest.tolist()))
             out.cautions.update({push: cautions for push, cautions in told if cautions})
         return out
 
@@ -234,13 +238,21 @@ def _too_far(column: str) -> WindowRejected:
 
 def _cautions(model: Streamed, some: Some, verdicts: Verdicts, played: Played) -> dict[int, tuple[Caution, ...]]:
     """Return what a reader of the newest forecast of each push should know, by its place in the plan."""
-    plan, found = verdicts.plan, dict[int, tuple[Caution, ...]]()
-    there = verdicts.newest[verdicts.newest >= 0]
-    new = (some.profile.places[plan.member] == 0) & (model.spec.panel and bool(model.bundle.scaler.ids))
-    short = plan.seq + 1 < model.spec.lookback
-    screened = set(plan.push[played.screened].tolist()) if played.screened.any() else set[int]()
-    for place in there[new[there] | short[there]].tolist():
-        found[place] = _about(int(plan.seq[place]) + 1 if short[place] else None, model.spec.lookback, bool(new[place]))
+    plan, lookback = verdicts.plan, model.spec.lookback
+    usual = verdicts.plain and not played.screened.any() and plan.seq.min() + 1 >= lookback
+    strange = model.spec.panel and bool(model.bundle.scaler.ids)
+    if usual and (not strange or some.profile.places.all()):
+        return {}
+    new = (some.profile.places[plan.member] == 0) & strange
+    short = plan.seq + 1 < lookback
+    found = dict[int, tuple[Caution, ...]]()
+    for place in np.flatnonzero(new | short).tolist():
+        found[place] = _about(int(plan.seq[place]) + 1 if short[place] else None, lookback, bool(new[place]))
+    if verdicts.plain and not played.screened.any():
+        return found
+    screened = set(plan.push[played.screened].tolist())
+    newest = set(verdicts.newest.tolist())
+    found = {place: cautions for place, cautions in found.items() if place in newest}
     for push in screened | verdicts.cautions.keys():
         place = int(verdicts.newest[push])
         odd = (Caution(IMPLAUSIBLE, SCREENED),) if push in screened else ()
