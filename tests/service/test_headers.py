@@ -45,7 +45,7 @@ def test_no_route_takes_a_form(client: TestClient, media: str) -> None:
     taking -= {"/v1/admin/webhook"}  # without a secret it is not there
     assert taking
     for path in taking:
-        address = path.replace("{name}", "tiny").replace("{version}", "1")
+        address = path.replace("{name}", "tiny").replace("{version}", "1").replace("{stream}", "one")
         assert client.post(address, content=b"--x--", headers={"content-type": media}).status_code == 415
 
 
