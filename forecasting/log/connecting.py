@@ -5,9 +5,11 @@ A statement waits seconds, never minutes: a server that is gone is told of, and 
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 from threading import Lock
+from time import monotonic, sleep
 from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Engine, create_engine, event, make_url
@@ -20,6 +22,7 @@ from forecasting.addresses import cause_of, without_password
 from forecasting.errors import LogUnavailable, Outrun, SettingsError
 
 _WAIT_SECONDS = 5
+_AGAIN_SECONDS = 0.005
 _CHECKPOINT_PAGES = 8_000  # a page written many times between two checkpoints is copied once
 _CACHE_KIB = 65_536
 _OUTRUN_STATES = {"40001", "40P01"}  # PostgreSQL: serialization failure, deadlock
@@ -48,12 +51,11 @@ class Database:
         self.engine = engine
         self._shown = shown
         self._driver_error: type[Exception] = engine.dialect.loaded_dbapi.Error
-        self._reading = engine.execution_options(isolation_level="AUTOCOMMIT")
         # SQLite has one writer at a time, and those that wait for its lock sleep in steps
         self._turn: Lock | None = Lock() if engine.dialect.name == "sqlite" else None
 
-    def read(self, work: Callable[[Connection], _Answer]) -> _Answer:
-        """Do what only reads.
+    def read(self, work: Callable[[Any], _Answer]) -> _Answer:
+        """Do what only reads, with a cursor of the driver.
 
         Raises:
             LogUnavailable: the database does not answer, or cannot be used.
@@ -95,14 +97,20 @@ class Database:
         except (DBAPIError, PoolTimeout, self._driver_error, _Stale) as error:
             raise self._named(error) from None
 
-    def _read(self, work: Callable[[Connection], _Answer]) -> _Answer:
+    def _read(self, work: Callable[[Any], _Answer]) -> _Answer:
+        connection = self.engine.raw_connection()
+        if self._turn is None:
+            connection.dbapi_connection.autocommit = True  # type: ignore[union-attr]  # no BEGIN, no ROLLBACK to wait for
         try:
-            with self._reading.connect() as connection:
-                return work(connection)
-        except DBAPIError as error:
-            if error.connection_invalidated:
-                raise _Stale(str(error.orig)) from None
+            return work(connection.cursor())
+        except self._driver_error as error:
+            if self._is_lost(connection, error):
+                raise _Stale(str(error)) from None
             raise
+        finally:
+            if self._turn is None and connection.is_valid:
+                connection.dbapi_connection.autocommit = False  # type: ignore[union-attr]
+            connection.close()
 
     def _write(self, work: Callable[[Any], _Answer]) -> _Answer:
         connection = self.engine.raw_connection()
@@ -173,10 +181,10 @@ def _sqlite(path: Path, durability: str) -> Database:
     engine = create_engine(url, pool_use_lifo=True, connect_args={"timeout": _WAIT_SECONDS})
 
     @event.listens_for(engine, "connect")
-    def set_up(connection: Any, _: object) -> None:
+    def set_up(connection: sqlite3.Connection, _: object) -> None:
         connection.isolation_level = None  # transactions are begun here, not by the driver
+        _write_ahead(connection)
         for pragma in (
-            "journal_mode = WAL",
             f"synchronous = {durability.upper()}",
             f"wal_autocheckpoint = {_CHECKPOINT_PAGES}",
             f"cache_size = -{_CACHE_KIB}",
@@ -187,6 +195,20 @@ def _sqlite(path: Path, durability: str) -> Database:
     return Database(engine, str(path))
 
 
+def _write_ahead(connection: sqlite3.Connection) -> None:
+    """Switch to WAL; whoever makes the file at the same moment locks it, and for that alone SQLite does not wait."""
+    end = monotonic() + _WAIT_SECONDS
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or monotonic() > end:
+                raise
+            sleep(_AGAIN_SECONDS)
+        else:
+            return
+
+
 def _postgresql(url: str) -> Database:
     shown = without_password(url)
     expected = (
@@ -194,7 +216,8 @@ def _postgresql(url: str) -> Database:
     )
     try:
         parsed = make_url(url)
-        if parsed.drivername not in {"postgresql", "postgresql+psycopg"}:
+        # an @ in the host is one in a password that is not written %40: the driver would tell what stands behind it
+        if parsed.drivername not in {"postgresql", "postgresql+psycopg"} or "@" in (parsed.host or ""):
             raise ArgumentError  # noqa: TRY301
         parsed = parsed.set(drivername="postgresql+psycopg")
         arguments = {key: value for key, value in _POSTGRESQL.items() if key not in parsed.query}

@@ -25,8 +25,7 @@ def bring_up_to_date(database: Database) -> None:
     Raises:
         LogUnavailable: the database does not answer, cannot be used, or was changed by a newer version.
     """
-    if database.read(_number) != NEWEST:
-        database.change(_upgrade)
+    database.change(_upgrade)
 
 
 def _number(connection: Connection) -> str | None:
@@ -40,7 +39,7 @@ def _upgrade(connection: Connection) -> None:
     if connection.dialect.name == "postgresql":
         connection.execute(text("SET LOCAL statement_timeout = 0"))
         connection.execute(text("SELECT pg_advisory_xact_lock(:number)"), {"number": _LOCK})
-    found = _number(connection)  # again: another replica may have been at it
+    found = _number(connection)
     if found is not None and found > NEWEST:
         message = (
             f"the observation log was changed by a newer version (its tables are of number {found}, this version knows "

@@ -1,130 +1,64 @@
-"""The queries of a log: each about many streams, its answers in the order of what was asked."""
+"""Asking a database through a cursor of its driver: about many streams at once, about one, about all."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
-from sqlalchemy import BigInteger, Connection, FromClause, Select, Text, and_, func, select
-from sqlalchemy.sql.elements import ColumnElement
+import msgspec
 
-from forecasting.log.asking import Answers, Columns, ask
-from forecasting.log.records import Key, Kind, Observation
+from forecasting.log.queries import Queries
 from forecasting.log.searching import Mark, find_rows
-from forecasting.log.tables import corrections, origins, rows, snapshots, streams
 
-OBSERVED = tuple(rows.c)[: len(Observation._fields)]
-FORECAST = (rows.c.stream, rows.c.seq, rows.c.version, rows.c.forecast, rows.c.said, rows.c.notes, rows.c.revised)
-_SPAN: Columns = {"stream": BigInteger(), "first": BigInteger(), "last": BigInteger()}
-_ROW: Columns = {"stream": BigInteger(), "seq": BigInteger()}
-_STREAM: Columns = {"stream": BigInteger()}
+_LINES = 1_000  # at a time, for an answer of a server must come within the time that a statement has
 
-
-def find(connection: Connection, keys: Sequence[Key]) -> Answers:
-    """Return streams by their keys."""
-
-    def question(asked: FromClause) -> Select[Any]:
-        same = and_(*(streams.c[name] == asked.c[name] for name in asked_columns))
-        return select(asked.c.place, streams).join(streams, same)
-
-    asked_columns: Columns = {"principal": Text(), "model": Text(), "name": Text()}
-    return ask(connection, asked_columns, question, keys)
+Line = Sequence[Any]
+Ask = Callable[[Any, str, Sequence[Line]], list[list[Line]]]
+"""Given a cursor, a query and lines, return what each line is answered, in their order."""
 
 
-def observations(connection: Connection, wanted: Sequence[tuple[int, int, int]]) -> Answers:
-    """Return rows as they came by (stream, first seq, last seq)."""
-    return ask(connection, _SPAN, lambda asked: _span(asked, OBSERVED), wanted)
+def ask_by_array(cursor: Any, query: str, lines: Sequence[Line]) -> list[list[Line]]:
+    """Ask PostgreSQL: each column of the lines is one parameter."""
+    return _ask(cursor, query, lines, lambda some: [list(column) for column in zip(*some, strict=True)])
 
 
-def forecasts(connection: Connection, wanted: Sequence[tuple[int, int, int]]) -> Answers:
-    """Return forecasts by (stream, first seq, last seq)."""
-    return ask(connection, _SPAN, lambda asked: _span(asked, FORECAST).where(rows.c.version.is_not(None)), wanted)
+def ask_by_json(cursor: Any, query: str, lines: Sequence[Line]) -> list[list[Line]]:
+    """Ask SQLite: all lines are one parameter."""
+    return _ask(cursor, query, lines, lambda some: [msgspec.json.encode(some).decode()])
 
 
-def _span(asked: FromClause, columns: Sequence[ColumnElement[Any]]) -> Select[Any]:
-    within = and_(rows.c.stream == asked.c.stream, rows.c.seq.between(asked.c.first, asked.c.last))
-    return select(asked.c.place, *columns).join_from(asked, rows, within).order_by(asked.c.place, rows.c.seq)
+def _ask(
+    cursor: Any, query: str, lines: Sequence[Line], parameters: Callable[[Sequence[Line]], list[Any]]
+) -> list[list[Line]]:
+    answers: list[list[Line]] = [[] for _ in lines]
+    for start in range(0, len(lines), _LINES):
+        cursor.execute(query, parameters(lines[start : start + _LINES]))
+        for place, *answer in cursor:
+            answers[start + place].append(answer)
+    return answers
 
 
-def newest_snapshots(connection: Connection, wanted: Sequence[tuple[int, int]], version: int) -> Answers:
-    """Return by (stream, seq) the newest snapshot of a version at or before that row."""
-
-    def question(asked: FromClause) -> Select[Any]:
-        earlier = snapshots.alias("earlier")
-        newest = (
-            select(func.max(earlier.c.seq))
-            .where(earlier.c.stream == asked.c.stream, earlier.c.version == version, earlier.c.seq <= asked.c.seq)
-            .scalar_subquery()
-        )
-        of = and_(snapshots.c.stream == asked.c.stream, snapshots.c.version == version, snapshots.c.seq == newest)
-        return select(asked.c.place, snapshots).join_from(asked, snapshots, of)
-
-    return ask(connection, _ROW, question, wanted)
-
-
-def origin_rows(connection: Connection, ids: Sequence[int], version: int) -> Answers:
-    """Return the rows that streams are unrolled from under a version."""
-
-    def question(asked: FromClause) -> Select[Any]:
-        of = and_(origins.c.stream == asked.c.stream, origins.c.version == version)
-        return select(asked.c.place, origins.c.seq).join_from(asked, origins, of)
-
-    return ask(connection, _STREAM, question, [(one,) for one in ids])
-
-
-def oldest_rows(connection: Connection, ids: Sequence[int]) -> Answers:
-    """Return the first row of each stream, or NULL."""
-
-    def question(asked: FromClause) -> Select[Any]:
-        oldest = select(func.min(rows.c.seq)).where(rows.c.stream == asked.c.stream).scalar_subquery()
-        return select(asked.c.place, oldest).select_from(asked)
-
-    return ask(connection, _STREAM, question, [(one,) for one in ids])
-
-
-def at(connection: Connection, stream: int, times: Sequence[int]) -> list[int | None]:
-    """Return the rows of these times."""
-    of = select(rows.c.seq, rows.c.time).where(rows.c.stream == stream)
-    oldest, newest = (connection.execute(of.order_by(by).limit(1)).first() for by in (rows.c.seq, rows.c.seq.desc()))
-    if oldest is None or newest is None:
+def rows_at(cursor: Any, queries: Queries, ask: Ask, stream: int, times: Sequence[int]) -> list[Line | None]:
+    """Return the rows of a stream of these times."""
+    ends = [cursor.execute(query, (stream,)).fetchone() for query in (queries.first, queries.last)]
+    if None in ends:
         return [None for _ in times]
+    seen: dict[int, Line] = {}
 
     def look(seqs: Sequence[int]) -> dict[int, int]:
-        answers = observations(connection, [(stream, seq, seq) for seq in seqs])
-        return {row.seq: row.time for answer in answers for row in answer}
+        answers = ask(cursor, queries.observations, [(stream, seq, seq) for seq in seqs])
+        found = {answer[0][1]: answer[0] for answer in answers if answer}
+        seen.update(found)
+        return {seq: row[2] for seq, row in found.items()}
 
-    return find_rows(times, Mark(*oldest), Mark(*newest), look)
-
-
-def corrected(connection: Connection, stream: int, seq: int) -> Sequence[Any]:
-    """Return what a row was before its corrections, the oldest first."""
-    of = select(corrections).where(corrections.c.stream == stream, corrections.c.seq == seq)
-    return connection.execute(of.order_by(corrections.c.revision)).all()
+    seqs = find_rows(times, Mark(*ends[0]), Mark(*ends[1]), look)
+    look([seq for seq in seqs if seq is not None and seq not in seen])
+    return [None if seq is None else seen.get(seq) for seq in seqs]
 
 
-def ledger(connection: Connection, stream: int, start: int, limit: int) -> Sequence[Any]:
-    """Return whole rows that came, from `start` on."""
-    came = select(rows).where(rows.c.stream == stream, rows.c.seq >= start, rows.c.kind != int(Kind.FILLER))
-    return connection.execute(came.order_by(rows.c.seq).limit(limit)).all()
-
-
-def listed(connection: Connection, principal: str, model: str, after: str, limit: int) -> Sequence[Any]:
-    """Return streams by name."""
-    of = select(streams).where(streams.c.principal == principal, streams.c.model == model, streams.c.name > after)
-    return connection.execute(of.order_by(streams.c.name).limit(limit)).all()
-
-
-def count(connection: Connection, principal: str) -> int:
-    """Return how many streams a principal has."""
-    of = select(func.count()).select_from(streams).where(streams.c.principal == principal)
-    return connection.execute(of).scalar_one()
-
-
-def drifting(connection: Connection, model: str) -> dict[int, int]:
+def drifting(cursor: Any, queries: Queries, model: str) -> dict[int, int]:
     """Return how many streams of a model there are, by the code of their drift."""
-    of = streams.c.model == model
-    every = connection.execute(select(func.count()).select_from(streams).where(of)).scalar_one()
-    some = select(streams.c.drift, func.count()).where(of, streams.c.drift != 0).group_by(streams.c.drift)
-    drifted = {row[0]: row[1] for row in connection.execute(some)}
-    rest = {0: every - sum(drifted.values())}
-    return {code: number for code, number in (rest | drifted).items() if number}
+    every = cursor.execute(queries.of_model, (model,)).fetchone()[0]
+    codes = dict(cursor.execute(queries.drifting, (model,)).fetchall())
+    steady = every - sum(codes.values())
+    return {0: steady, **codes} if steady > 0 else codes

@@ -1,8 +1,4 @@
-"""What is written, as text that a driver takes.
-
-Compiled once: a push to a thousand streams is a thousand rows of each, and SQLAlchemy's own way from a dictionary to a
-parameter takes longer than the database does.
-"""
+"""What is written, as text that a driver takes: see `texts`."""
 
 from __future__ import annotations
 
@@ -12,11 +8,11 @@ from typing import NamedTuple
 
 from sqlalchemy import Dialect, Table, bindparam, delete, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.sql.dml import UpdateBase
 from sqlalchemy.sql.elements import ColumnElement
 
 from forecasting.log.records import Version
 from forecasting.log.tables import corrections, origins, rows, snapshots, streams, versions
+from forecasting.log.texts import text_of
 
 _TRACKED = ("seq", "time", "epoch", "tracker", "shape", "drift")
 _AS_CAME = ("time", "observed", "arrived", "kind", "ahead", "score", "revision")
@@ -48,15 +44,15 @@ class Statements(NamedTuple):
 def compiled(dialect: Dialect) -> Statements:
     """Return the statements in the words of a database."""
     return Statements(
-        add_version=_text(
-            _insert(versions, dialect).on_conflict_do_nothing(), dialect, Version._fields, only=Version._fields
+        add_version=text_of(
+            _insert(versions, dialect).on_conflict_do_nothing(), dialect, Version._fields, Version._fields
         ),
-        create=_text(insert(streams), dialect, streams.c.keys()),
+        create=text_of(insert(streams), dialect, streams.c.keys()),
         advance=_set(streams, _TRACKED, ("id", "seq", "epoch"), dialect),
-        append=_text(insert(rows), dialect, rows.c.keys()),
+        append=text_of(insert(rows), dialect, rows.c.keys()),
         issue=_set(rows, _FORECAST, _ROW, dialect),
         snapshot=_replacing_snapshot(dialect),
-        origin=_text(_insert(origins, dialect).on_conflict_do_nothing(), dialect, origins.c.keys()),
+        origin=text_of(_insert(origins, dialect).on_conflict_do_nothing(), dialect, origins.c.keys()),
         set_aside=_setting_aside(dialect),
         rewrite=_set(rows, _AS_CAME, _ROW, dialect),
         rescore=_set(rows, ("score",), _ROW, dialect),
@@ -76,37 +72,29 @@ def _replacing_snapshot(dialect: Dialect) -> str:
     statement = _insert(snapshots, dialect)
     new = {name: statement.excluded[name] for name in ("state", "tracker", "shape")}
     replacing = statement.on_conflict_do_update(index_elements=["stream", "version", "seq"], set_=new)
-    return _text(replacing, dialect, snapshots.c.keys())
+    return text_of(replacing, dialect, snapshots.c.keys())
 
 
 def _setting_aside(dialect: Dialect) -> str:
     columns = [rows.c[name] for name in corrections.c.keys()]  # noqa: SIM118 - no mapping
     row = select(*columns).where(*(_is(rows, name) for name in _ROW))
-    return _text(insert(corrections).from_select(corrections.c.keys(), row), dialect, _ROW)
+    return text_of(insert(corrections).from_select(corrections.c.keys(), row), dialect, _ROW)
 
 
 def _deleting(table: Table, compare: Callable[..., ColumnElement[bool]], dialect: Dialect) -> str:
     of = compare(table.c.seq, bindparam("is_seq", type_=table.c.seq.type))
-    return _text(delete(table).where(_is(table, "stream"), of), dialect, _ROW)
+    return text_of(delete(table).where(_is(table, "stream"), of), dialect, _ROW)
 
 
 def _erasing(table: Table, name: str, dialect: Dialect) -> str:
-    return _text(delete(table).where(_is(table, name)), dialect, (name,))
+    return text_of(delete(table).where(_is(table, name)), dialect, (name,))
 
 
 def _set(table: Table, names: Sequence[str], where: Sequence[str], dialect: Dialect) -> str:
     new = [(table.c[name], bindparam(name, type_=table.c[name].type)) for name in names]
     statement = update(table).ordered_values(*new).where(*(_is(table, name) for name in where))
-    return _text(statement, dialect, (*names, *where))
+    return text_of(statement, dialect, (*names, *where))
 
 
 def _is(table: Table, name: str) -> ColumnElement[bool]:
     return table.c[name] == bindparam(f"is_{name}", type_=table.c[name].type)
-
-
-def _text(statement: UpdateBase, dialect: Dialect, order: Sequence[str], only: Sequence[str] | None = None) -> str:
-    """Return the text of a statement, whose parameters are those named, in that order; `only` are columns to insert."""
-    text = statement.compile(dialect=dialect, column_keys=only)
-    found = [name.removeprefix("is_") for name in text.positiontup or ()]
-    assert found == list(order), f"{text} takes {found}, not {order}"  # noqa: S101 - ours to keep
-    return str(text)

@@ -4,19 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from sqlalchemy import select
-
 from forecasting.log.connecting import Database
 from forecasting.log.records import Version
-from forecasting.log.tables import versions
 
 
 class Versions:
     """The versions that a database knows, remembered here; numbers are never given twice."""
 
-    def __init__(self, database: Database, add: str) -> None:
-        """Remember none yet; `add` is the statement that adds one (see `statements`)."""
+    def __init__(self, database: Database, every: str, add: str) -> None:
+        """Remember none yet; `every` is the query of all (see `queries`), `add` adds one (see `statements`)."""
         self._database = database
+        self._every = every
         self._add = add
         self._ids: dict[Version, int] = {}
         self._versions: dict[int, Version] = {}
@@ -44,7 +42,7 @@ class Versions:
         return self._versions[number]
 
     def _learn(self) -> None:
-        listed = self._database.read(lambda connection: connection.execute(select(versions)).all())
+        listed = self._database.read(lambda cursor: cursor.execute(self._every).fetchall())
         for number, *version in listed:
             self._versions[number] = Version(*version)
             self._ids[Version(*version)] = number
