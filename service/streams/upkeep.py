@@ -8,7 +8,6 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
-from functools import partial
 
 from forecasting.errors import GatecastError
 from service.background import in_background
@@ -25,7 +24,7 @@ START_SECONDS = 5.0
 
 PAUSE_SECONDS, LONGEST_SECONDS = 1.0, 15.0
 SLICE_SECONDS = 0.05
-"""How long pushes may have to wait for streams that follow a new version."""
+"""How long streams are brought to a new version before it is looked what else is due."""
 
 COUNT_SECONDS, PRUNE_SECONDS, DAY_NANOSECONDS = 15.0, 3600.0, 86_400 * 10**9
 
@@ -34,7 +33,7 @@ log = logging.getLogger(__name__)
 
 @dataclass
 class Upkeep:
-    """One task, beside the pushes and one at a time with them; whatever goes wrong in it, it goes on."""
+    """One task, beside the pushes; whatever goes wrong in it, it goes on."""
 
     store: Store
     queue: Queue
@@ -67,7 +66,7 @@ class Upkeep:
         if not self.store.is_open:
             return await self._open()
         try:
-            more = await self.queue.alone(partial(self.store.keeper.migrate, SLICE_SECONDS), patient=True)
+            more = await in_background(self.store.keeper.migrate, SLICE_SECONDS)
             if self._is_due("count", COUNT_SECONDS):
                 await in_background(self._count)
             if self.settings.retention_days and self._is_due("prune", PRUNE_SECONDS):
