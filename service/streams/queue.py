@@ -8,7 +8,6 @@ in which they came. Where a disk is waited for, or much is to be computed, that 
 from __future__ import annotations
 
 import asyncio
-import math
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -107,15 +106,15 @@ class Queue:
         self.waiting += rows
         return job.done
 
-    async def alone(self, work: Callable[[], T], *, patient: bool = False) -> T:
+    async def alone(self, work: Callable[[], T]) -> T:
         """Do something in the thread while nothing else is done, and return what it returns.
 
         Raises:
-            Overloaded: it would have to wait too long, unless it is `patient`.
+            Overloaded: it would have to wait too long.
         """
-        if self.full and not patient:
+        if self.full:
             raise self.refusal()
-        loop, seconds = asyncio.get_running_loop(), math.inf if patient else self._settings.deadline_seconds
+        loop, seconds = asyncio.get_running_loop(), self._settings.deadline_seconds
         job = Job(loop.create_future(), loop.time() + seconds, _never, rows=1, work=work)
         self._put(job, None, None, job)
         self.waiting += 1
