@@ -66,9 +66,9 @@ class PushAnswer(msgspec.Struct, frozen=True, kw_only=True):
     """What came of the rows of a stream.
 
     `sequence` and `timestamp` are of the newest row, whose forecast this is; with `history`, there is none. `replayed`:
-    all rows were accepted before, and this is what was answered then. `score` is of the forecast before; `skill`
-    against the naive forecast, by squared error, and `coverage` by level in percent of `scored` forecasts. `drift` says
-    whether inputs or errors are no longer what they were in training. `status` is as in a forecast.
+    all rows were accepted before, and this is what was answered then. `score` is of the forecast before; `skill` is
+    1 - MAE / MAE of the naive forecast (the value before) on `scored` rows, `coverage` by level that of about the last
+    500. `drift` says whether inputs or errors are no longer what they were. `status` is as in a forecast.
     """
 
     model: ModelIdentity

@@ -12,6 +12,7 @@ from starlette.testclient import TestClient
 from forecasting.bundle import Bundle, save_bundle
 from forecasting.errors import NoSuchModel
 from service.app import create_app
+from service.gate import open_model
 from service.models import PRODUCTION, ServedRef
 from service.settings import Settings
 from tests import bundles
@@ -34,6 +35,12 @@ class FolderSource:
     def fetch(self, ref: ServedRef, folder: Path) -> Path:
         assert folder.is_dir()
         return self.folders[ref.name]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _compiled(tiny_folder: Path) -> None:
+    """Compile what steps streams, which takes a while the first time on a machine: no service is to start with that."""
+    open_model(tiny_folder, ServedRef("tiny", "1", PRODUCTION, "r1"), "cpu", streams=True)
 
 
 @pytest.fixture(scope="session")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.ipc as ipc
+from pyarrow import ipc
 from starlette.testclient import TestClient
 
 from tests.service.streams.pushing import ARROW, BEGIN, MODEL, rows
