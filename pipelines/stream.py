@@ -116,7 +116,7 @@ def picture(feed: Feed, steps: Sequence[Step], described: Described) -> Figure:
     point, median = (np.array([[said[c] for c in columns] for said in part]) for part in _points(steps))
     ends = np.array([[one.intervals.get(str(JUDGED), {}).get(c, NOTHING) for c in columns] for one in steps])
     trace = Trace(times, actual.to_numpy(), point, median, ends[..., 0], ends[..., 1])
-    title = f"{feed.stream}: forecasts of the next step as they were pushed for, {described.model.name}"
+    title = f"{feed.stream}: the next step, forecast as each row was pushed to {described.model.name}"
     return forecast_figure(trace, columns, described.units, title, newest=SHOWN)
 
 

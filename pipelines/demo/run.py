@@ -6,8 +6,7 @@ import json
 import shutil
 import sys
 import time
-import urllib.request
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass
 from importlib.resources import as_file, files
 from pathlib import Path
@@ -21,13 +20,18 @@ from forecasting.project import Project, load_project
 from forecasting.reading import read_panel
 from forecasting.series import Series, rfc3339
 from pipelines.display import show_scorecard
+from pipelines.feeds import Source
 from pipelines.processes import free_port, running, wait_for
+from pipelines.pushing import Client
 from pipelines.settings import Settings
+from pipelines.stream import Options, stream_file
 from pipelines.train import train
 
 FILES = ("gatecast.toml", "nyc_weather.csv.gz")
 ASKED = "JFK"
-ROWS = 168
+ROWS, OK = 168, 200
+STREAMED = 336
+STREAM_PICTURE = Path("pictures", "stream.png")
 
 
 @dataclass(frozen=True)
@@ -43,10 +47,11 @@ class Place:
 
 
 def run_demo(folder: Path, keep: bool, console: Console) -> None:
-    """Train, judge, register, serve and ask; with `keep`, go on serving until Ctrl-C.
+    """Train, judge, register, serve, ask and stream; with `keep`, go on serving until Ctrl-C.
 
     Raises:
         NotStarted: the service or the MLflow UI did not come up.
+        ConnectionError: the service does not answer as it should.
     """
     start = time.monotonic()
     place = Place(folder.absolute())
@@ -61,8 +66,12 @@ def run_demo(folder: Path, keep: bool, console: Console) -> None:
     pictures = _copy_pictures(place, trained.version.run_id)
     with ExitStack() as servers:
         console.rule("3  served over HTTP")
-        _serve_and_ask(project, place, servers, console)
-        console.rule("4  where to look")
+        url = _serve(place, servers, console)
+        client = servers.enter_context(closing(Client(url, None, lambda line: console.print(line, highlight=False))))
+        _ask(project, place, client, console)
+        console.rule("4  row by row, in streams")
+        _stream(project, place, client, console)
+        console.rule("5  where to look")
         _say_where(place, pictures, console)
         console.print(f"done in {time.monotonic() - start:.0f} s")
         if keep:
@@ -84,23 +93,38 @@ def _copy_pictures(place: Place, run_id: str) -> list[Path]:
     return [Path(shutil.copy(picture, target)) for picture in found]
 
 
-def _serve_and_ask(project: Project, place: Place, servers: ExitStack, console: Console) -> None:
+def _serve(place: Place, servers: ExitStack, console: Console) -> str:
     port, log = free_port(), place.folder / "service.log"
     command = [sys.executable, "-m", "pipelines", "serve", "--port", str(port)]
     process = servers.enter_context(running(command, log, place.settings.environment()))
     waited = wait_for(f"http://127.0.0.1:{port}/readyz", process, log)
     console.print(f"the service was ready after {waited:.1f} s: http://127.0.0.1:{port}/docs", highlight=False)
-    url = f"http://127.0.0.1:{port}/v1/models/{project.name}/forecast"
-    one = _series(project, ASKED)
+    return f"http://127.0.0.1:{port}"
+
+
+def _ask(project: Project, place: Place, client: Client, console: Console) -> None:
+    one, path = _series(project, ASKED), f"/v1/models/{project.name}/forecast"
     body = json.dumps(_request(one)).encode()
     (place.folder / "request.json").write_bytes(body)
-    request = urllib.request.Request(url, body, {"Content-Type": "application/json"})
     began = time.perf_counter()
-    with urllib.request.urlopen(request, timeout=30) as reply:  # noqa: S310 - our own address
-        answer = json.load(reply)
+    reply = client.ask("POST", path, body)
     took = (time.perf_counter() - began) * 1000
-    console.print(f"POST {url} with the newest {ROWS} rows of {ASKED}: answered in {took:.0f} ms", highlight=False)
-    _show_answer(answer, one, project, console)
+    if reply.status != OK:
+        client.refuse(reply)
+    said = f"POST {client.url}{path} with the newest {ROWS} rows of {ASKED}: answered in {took:.0f} ms"
+    console.print(said, highlight=False)
+    _show_answer(json.loads(reply.body), one, project, console)
+
+
+def _stream(project: Project, place: Place, client: Client, console: Console) -> None:
+    """Push the newest rows of each station as they came, after those before them."""
+    described = client.describe(project.name)
+    name = f"demo-{described.model.version}-"  # each run trains a version, and has streams of its own
+    options = Options(name, history=True, last=STREAMED, picture=place.folder / STREAM_PICTURE)
+    source = Source(project.source, place.folder / FILES[0])
+    streamed = stream_file(client, project.name, source, options, console)
+    if streamed.fault:
+        raise streamed.fault
 
 
 def _series(project: Project, name: str) -> Series:
@@ -135,6 +159,7 @@ def _say_where(place: Place, pictures: list[Path], console: Console) -> None:
         f"forecast picture   {shown or place.folder / 'pictures'}",
         f"all pictures       {place.folder / 'pictures'}",
         f"the request sent   {place.folder / 'request.json'}",
+        f"the stream, drawn  {place.folder / STREAM_PICTURE}",
         f"serve it again     {tools / 'gatecast'} --home {place.settings.home} serve",
         f"MLflow UI          {tools / 'mlflow'} ui --backend-store-uri {place.settings.registry().address}",
         "API docs           http://127.0.0.1:8000/docs while it is served; `gatecast demo --keep` leaves both running",
