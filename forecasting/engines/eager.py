@@ -71,18 +71,17 @@ class EagerSteps:
 
     def _tensors(self, rows: Steps | Inputs) -> tuple[Tensor, Tensor, Tensor]:
         device = self._forecaster.spread.device
-        return tuple(torch.from_numpy(part).to(device) for part in rows[:3])
+        values, calendar, known = (torch.from_numpy(part).to(device) for part in rows[:3])
+        return values, calendar, known
 
     def _state(self, states: States, static: Coded | None) -> State:
         """Cut flat states into what a network carries."""
         device = self._forecaster.spread.device
         like = self._forecaster.initial_state(len(states), _static(static, device))
-        flat = iter(torch.from_numpy(states).to(device).split(_sizes(like), dim=1))
+        flat = iter(torch.split(torch.from_numpy(states).to(device), _sizes(like), dim=1))
         changes, level, seen, absence = (next(flat) for _ in range(4))
-        past = Past(level, seen > 0, absence, changes.unflatten(1, (level.shape[1], -1)).transpose(1, 2))
-        cells = tuple(
-            tuple(next(flat).unflatten(1, (len(part), -1)).transpose(0, 1) for part in cell) for cell in like.cells
-        )
+        past = Past(level, seen > 0, absence, _cut(changes, level.shape[1]).transpose(1, 2))
+        cells = tuple(tuple(_cut(next(flat), len(part)).transpose(0, 1) for part in cell) for cell in like.cells)
         return State(past, like.static, cells)
 
 
@@ -99,6 +98,10 @@ def _parts(state: State) -> list[Tensor]:
 
 def _sizes(state: State) -> list[int]:
     return [part[0].numel() for part in _parts(state)]
+
+
+def _cut(flat: Tensor, parts: int) -> Float[Tensor, "stream part number"]:
+    return flat.reshape(len(flat), parts, flat.shape[1] // parts)
 
 
 def _flat(state: State) -> Float[Tensor, "stream width"]:

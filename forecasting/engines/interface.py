@@ -1,4 +1,4 @@
-"""What goes into an engine and what comes out: of windows, from no state to a forecast; of streams, a step at a time."""
+"""What goes into an engine and what comes out: of windows, from no state to a forecast; of streams, step by step."""
 
 from __future__ import annotations
 

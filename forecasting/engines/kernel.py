@@ -1,21 +1,23 @@
 """One row of many streams through a network, compiled: plain loops, since its sums are too small to be worth a call.
 
-The equations of `network`, `filling`, `linear`, `members` and `cells`. `packing` lays out what goes in: `weights` is one
-flat array; `plan` holds the sizes of the network, and where things begin in `weights` and in a state (`At`). They are
-few, because an array costs 60 ns on its way in.
+The equations of `network`, `filling`, `linear`, `members` and `cells`. `packing` lays out what goes in: `weights` is
+one flat array; `plan` holds the sizes of the network, and where things begin in `weights` and in a state (`At`). They
+are few, because an array costs 60 ns on its way in.
 
 What is said of a stream does not depend on those beside it, to the bit. A number is the same chain of sums however many
 streams are computed; a block only says how many of them a row of weights is used for while it is near. So a product may
 be contracted with a sum, and sums regrouped only inside `dot`, which is of one stream. Nothing may assume that there
 are no NaNs: missing cells are.
 
-Compiled code in numba's cache is dated by this file alone: nothing of another file may be frozen into it.
+It is one long file because numba dates what it keeps by the file of the function that is called: code that stood in
+another one, or a number taken from there, could change and the old code would still run.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from enum import IntEnum
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -43,6 +45,10 @@ At = IntEnum(
 REST = len(At)
 
 
+OTHER = "rows or states are of another network, or not of the same streams; each stream needs one of each"
+NO_CODE = "a category has a code that the network has no embedding for; encode it with the statics of its bundle"
+
+
 class Room(NamedTuple):
     """What a block of streams is computed in; a row is a stream or, from `own` on, a fold of one."""
 
@@ -62,9 +68,13 @@ class Room(NamedTuple):
     step: Any
 
 
-def compiled(*flags: str, **options: Any) -> Callable[[Callable[..., Any]], Any]:
+def compiled(function: Callable[..., Any], flags: Collection[str] = ("contract",), **options: Any) -> Any:
     """Compile at the first call; a division by 0 gives no error, which would stand in the way of vectors."""
-    return njit(fastmath={"contract", *flags}, error_model="numpy", **options)  # type: ignore[no-any-return]
+    return njit(fastmath=set(flags), error_model="numpy", **options)(function)
+
+
+inlined = partial(compiled, inline="always")
+"""For what is called in one place: compiled as a part of it, in less time and to faster code."""
 
 
 def kept(function: Callable[..., Any]) -> Any:
@@ -73,16 +83,16 @@ def kept(function: Callable[..., Any]) -> Any:
     Beside this file, else in the user's cache; where neither can be written, each process compiles for itself.
     """
     try:
-        return compiled(nogil=True, cache=True)(function)
+        return compiled(function, nogil=True, cache=True)
     except RuntimeError:
-        return compiled(nogil=True)(function)
+        return compiled(function, nogil=True)
 
 
-@compiled()
+@compiled
 def exp(x):
     """Return e to the x, relative error below 1e-7; x is held within -87 and 88.3. Source: Cephes, expf."""
-    x = F(-87) if x < F(-87) else x  # in this order NaN stays
-    x = F(88.3) if x > F(88.3) else x
+    x = F(-87) if x < F(-87) else x  # noqa: FURB136 - in this order NaN stays
+    x = F(88.3) if x > F(88.3) else x  # noqa: FURB136
     shifted = x * F(1.44269504) + F(12582912)  # 1.5 * 2**23: the rounded number stands in the lowest bits
     n = shifted - F(12582912)
     r = x - n * F(0.693359375) - n * F(-2.12194440e-4)
@@ -95,13 +105,13 @@ def exp(x):
     return (p * r * r + r + ONE) * np.int32(power).view(np.float32)
 
 
-@compiled()
+@compiled
 def sigmoid(x):
     """Return 1 / (1 + e to the -x)."""
     return ONE / (ONE + exp(-x))
 
 
-@compiled()
+@compiled
 def tanh(x):
     """Return the hyperbolic tangent, relative error below 3e-7. Source: Cephes, tanhf."""
     s = x * x
@@ -113,7 +123,7 @@ def tanh(x):
     return p * s * x + x if abs(x) < F(0.625) else (large if x > ZERO else -large)
 
 
-@compiled("reassoc")
+@partial(compiled, flags=("contract", "reassoc"))
 def dot(one, other):
     """Return a sum of products, in whatever order vectors like."""
     total = ZERO
@@ -122,7 +132,7 @@ def dot(one, other):
     return total
 
 
-@compiled()
+@compiled
 def weigh(out, first, rows, inputs, count, weights, place, width):
     """Add to columns [first, first + width) of each row its inputs times their rows of weights, in their order."""
     four = count - count % 4
@@ -143,7 +153,28 @@ def weigh(out, first, rows, inputs, count, weights, place, width):
                 sums[j] = sums[j] + p * a[j]
 
 
-@compiled()
+@compiled
+def copy(into, start, source):
+    """Write one array into another."""
+    for i in range(len(source)):
+        into[start + i] = source[i]
+
+
+@compiled
+def add(into, source):
+    """Add one array to another."""
+    for i in range(len(source)):
+        into[i] += source[i]
+
+
+@compiled
+def clear(into):
+    """Write zeros."""
+    for i in range(len(into)):
+        into[i] = ZERO
+
+
+@inlined
 def fill(weights, plan, values, state, view, recent):
     """Take the cells of a row into the past of a stream: see `filling.fill`. Changes lie column by column."""
     seen, lags, longest = plan[At.SEEN], plan[At.LAGS], plan[At.LONGEST]
@@ -165,7 +196,7 @@ def fill(weights, plan, values, state, view, recent):
             past[k] = lately[k + 1]
 
 
-@compiled()
+@compiled
 def pair(known, pairs):
     """Lay covariates known in advance beside their masks, 0 where they are missing."""
     for k in range(len(known)):
@@ -173,7 +204,7 @@ def pair(known, pairs):
         pairs[k], pairs[len(known) + k] = known[k] if there else ZERO, ONE if there else ZERO
 
 
-@compiled()
+@inlined
 def tell(plan, calendar, known, numbers, view, recent, common, own):
     """Lay out what a stream's cells see, but for its categories, and what its road sees beside the changes."""
     seen, folds = plan[At.SEEN], plan[At.FOLDS]
@@ -199,7 +230,7 @@ def tell(plan, calendar, known, numbers, view, recent, common, own):
         common[at + k] = numbers[k]
 
 
-@compiled()
+@inlined
 def embed(weights, plan, member, codes, common):
     """Lay the embeddings of a stream's categories behind all else that its folds share."""
     at = plan[At.COMMON]
@@ -211,7 +242,7 @@ def embed(weights, plan, member, codes, common):
             common[at + k] = weights[place + k]
 
 
-@compiled()
+@compiled
 def lstm(gates, hidden, memory):
     """Take the sums of write, keep, content and read into hidden units and memory."""
     size = len(hidden)
@@ -221,7 +252,7 @@ def lstm(gates, hidden, memory):
         hidden[i] = sigmoid(read[i]) * tanh(memory[i])
 
 
-@compiled()
+@compiled
 def gru(gates, hidden):
     """Take the sums of content (of inputs), reset, keep and content (of hidden units) into hidden units."""
     size = len(hidden)
@@ -231,36 +262,38 @@ def gru(gates, hidden):
         hidden[i] = (ONE - kept) * content + kept * hidden[i]
 
 
-@compiled()
+@compiled
 def rnn(gates, hidden):
     """Take the sums into hidden units."""
     for i in range(len(hidden)):
         hidden[i] = tanh(gates[i])
 
 
-@compiled()
+@inlined
 def layer(weights, plan, place, inputs, count, room, states, cells, memories):
-    """Let a layer take its inputs, on top of what `room.gates` holds; hidden units go to the state and `room.hidden`."""
+    """Let a layer take its inputs, on top of what `room.gates` holds, into the state and `room.hidden`."""
     size, folds, width = plan[At.HIDDEN], plan[At.FOLDS], plan[At.WIDTH]
     rows = len(states) * folds
-    for row in range(rows):
-        at = cells + row % folds * size
-        room.before[row] = states[row // folds, at : at + size]
+    for stream in range(len(states)):
+        for fold in range(folds):
+            at = cells + fold * size
+            copy(room.before[stream * folds + fold], 0, states[stream, at : at + size])
     weigh(room.gates, 0, rows, inputs, count, weights, place, width)
     weigh(room.gates, plan[At.PAST], rows, room.before, size, weights, place + count * width, width)
-    for row in range(rows):
-        state, at, gates = states[row // folds], row % folds * size, room.gates[row]
-        hidden = state[cells + at : cells + at + size]
-        if plan[At.CELL] == LSTM:
-            lstm(gates, hidden, state[memories + at : memories + at + size])
-        elif plan[At.CELL] == GRU:
-            gru(gates, hidden)
-        else:
-            rnn(gates, hidden)
-        room.hidden[row] = hidden
+    for stream in range(len(states)):
+        for fold in range(folds):
+            row, at = stream * folds + fold, fold * size
+            hidden = states[stream, cells + at : cells + at + size]
+            if plan[At.CELL] == LSTM:
+                lstm(room.gates[row], hidden, states[stream, memories + at : memories + at + size])
+            elif plan[At.CELL] == GRU:
+                gru(room.gates[row], hidden)
+            else:
+                rnn(room.gates[row], hidden)
+            copy(room.hidden[row], 0, hidden)
 
 
-@compiled()
+@inlined
 def take(weights, plan, number, codes, room, states):
     """Let the cells of a member take a row of a block of streams."""
     size, folds, width = plan[At.HIDDEN], plan[At.FOLDS], plan[At.WIDTH]
@@ -268,41 +301,49 @@ def take(weights, plan, number, codes, room, states):
     across = folds * size
     for stream in range(len(states)):
         embed(weights, plan, member, codes[stream], room.common[stream])
-        room.shared[stream] = ZERO
+        clear(room.shared[stream])
     weigh(room.shared, 0, len(states), room.common, plan[At.COMMON], weights, member + plan[At.SHARED], width)
     place, inputs, count = member, room.own, plan[At.OWN]
     for depth in range(layers):
         bias = place + (count + size) * width
-        for row in range(len(states) * folds):
-            start = bias + row % folds * plan[At.GATES]
-            room.gates[row] = weights[start : start + plan[At.GATES]]
-            if depth == 0:
-                for j in range(width):
-                    room.gates[row, j] += room.shared[row // folds, j]
+        for stream in range(len(states)):
+            for fold in range(folds):
+                gates, start = room.gates[stream * folds + fold], bias + fold * plan[At.GATES]
+                copy(gates, 0, weights[start : start + plan[At.GATES]])
+                if depth == 0:
+                    add(gates, room.shared[stream])
         cells = plan[At.CELLS] + number * plan[At.CARRIED] + depth * across
         layer(weights, plan, place, inputs, count, room, states, cells, cells + layers * across)
         upper = member + plan[At.ABOVE] + depth * (2 * size * width + folds * plan[At.GATES])
         place, inputs, count = upper, room.hidden, size
 
 
-@compiled()
+@compiled
+def bend(context, mixed, bent):
+    """Take what the hidden units and a step's covariates add up to."""
+    for i in range(len(bent)):
+        bent[i] = tanh(context[i] + mixed[i])
+
+
+@inlined
 def look_ahead(weights, plan, place, known, room, streams):
     """Add to what the head says of each step what the covariates known of that step change."""
     size, folds, step, horizon = plan[At.HIDDEN], plan[At.FOLDS], plan[At.STEP], plan[At.HORIZON]
     width, rows = plan[At.KNOWN], streams * plan[At.FOLDS]
     each, mix = plan[At.TARGETS] // folds, place + size * size + size
     for row in range(rows):
-        room.context[row] = weights[mix - size : mix]
+        copy(room.context[row], 0, weights[mix - size : mix])
     weigh(room.context, 0, rows, room.hidden, size, weights, place, size)
     for ahead in range(horizon):
         for stream in range(streams):
             pair(known[stream, ahead * width : (ahead + 1) * width], room.pairs[stream])
-            room.mixed[stream] = ZERO
+            clear(room.mixed[stream])
         weigh(room.mixed, 0, streams, room.pairs, 2 * width, weights, mix, size)
-        for row in range(rows):
-            for j in range(size):
-                room.bent[row, j] = tanh(room.context[row, j] + room.mixed[row // folds, j])
-            room.step[row] = ZERO
+        for stream in range(streams):
+            for fold in range(folds):
+                row = stream * folds + fold
+                bend(room.context[row], room.mixed[stream], room.bent[row])
+                clear(room.step[row])
         weigh(room.step, 0, rows, room.bent, size, weights, mix + 2 * width * size, step)
         for row in range(rows):
             for output in range(OUTPUTS):
@@ -310,48 +351,67 @@ def look_ahead(weights, plan, place, known, room, streams):
                     room.raw[row, (output * horizon + ahead) * each + c] += room.step[row, output * each + c]
 
 
-@compiled()
+@inlined
+def trust(weights, plan, raw, first, each, said):
+    """Add a fold's corrections in their units, each with its spread; the scale's stay within their limits."""
+    horizon, targets, at = plan[At.HORIZON], plan[At.TARGETS], 0
+    for output in range(OUTPUTS):
+        for ahead in range(horizon):
+            spread = plan[At.SPREAD] + (output * horizon + ahead) * targets + first
+            for c in range(each):
+                value = raw[at]
+                if output == OUTPUTS - 1:
+                    value = STRETCH if value > STRETCH else value  # noqa: FURB136 - so that NaN stays
+                    value = -STRETCH if value < -STRETCH else value  # noqa: FURB136
+                said[output, ahead, first + c] += weights[spread + c] * value
+                at += 1
+
+
+@inlined
 def correct(weights, plan, number, known, room, said):
     """Add a member's corrections, in their units, to what is said of a block of streams."""
-    size, folds, horizon, width = plan[At.HIDDEN], plan[At.FOLDS], plan[At.HORIZON], plan[At.SAID]
+    size, folds, width = plan[At.HIDDEN], plan[At.FOLDS], plan[At.SAID]
     member, streams, targets = plan[At.MEMBER] + number * plan[At.STRIDE], said.shape[1], plan[At.TARGETS]
     head, each = member + plan[At.HEAD], targets // folds
     for row in range(streams * folds):
-        room.raw[row] = weights[head + size * width : head + (size + 1) * width]
+        copy(room.raw[row], 0, weights[head + size * width : head + (size + 1) * width])
     weigh(room.raw, 0, streams * folds, room.hidden, size, weights, head, width)
     if plan[At.KNOWN]:
         look_ahead(weights, plan, member + plan[At.CONTEXT], known, room, streams)
-    for row in range(streams * folds):
-        for place in range(OUTPUTS * horizon * each):
-            raw, ahead = room.raw[row, place], place // each % horizon
-            output, c = place // each // horizon, place % each + row % folds * each
-            if output == OUTPUTS - 1:
-                raw = -STRETCH if raw < -STRETCH else (STRETCH if raw > STRETCH else raw)
-            spread = weights[plan[At.SPREAD] + (output * horizon + ahead) * targets + c]
-            said[output, row // folds, ahead, c] += spread * raw
+    for stream in range(streams):
+        for fold in range(folds):
+            trust(weights, plan, room.raw[stream * folds + fold], fold * each, each, said[:, stream])
 
 
-@compiled()
-def finish(weights, plan, known, view, recent, said):
-    """Add anchor and linear road to what the members say of a stream; turn the logarithm of the scale into the scale."""
-    targets, width = plan[At.TARGETS], plan[At.KNOWN]
-    outputs, spans = plan[At.HORIZON] * targets, plan[At.SPANS]
-    for out in range(outputs):
-        ahead, c = out // targets, out % targets
-        added = weights[plan[At.BIAS] + out]
-        for span in range(plan[spans + out], plan[spans + out + 1], 3):
-            start, length, place = plan[span], plan[span + 1], plan[span + 2]
-            added += dot(recent[start : start + length], weights[place : place + length])
-        for k in range(width):
-            value = known[ahead * width + k]
-            added += (value if value == value else ZERO) * weights[plan[At.AHEAD] + out * width + k]
-        said[0, ahead, c] += view[c] + weights[plan[At.SHARE] + out] * added
-        said[1, ahead, c] += view[c] + weights[plan[At.SHARE] + outputs + out] * added
-        root = exp(HALF * (said[2, ahead, c] + weights[plan[At.NOISE] + out]))
-        said[2, ahead, c] = root * root  # so that what no 32-bit float holds becomes infinite
+@inlined
+def lead(weights, plan, out, known, recent):
+    """Return what the linear road adds to one output; `known` are the covariates of its step."""
+    spans, added = plan[At.SPANS], weights[plan[At.BIAS] + out]
+    for span in range(plan[spans + out], plan[spans + out + 1], 3):
+        start, length, place = plan[span], plan[span + 1], plan[span + 2]
+        added += dot(recent[start : start + length], weights[place : place + length])
+    for k in range(len(known)):
+        value = known[k] if known[k] == known[k] else ZERO
+        added += value * weights[plan[At.AHEAD] + out * len(known) + k]
+    return added
 
 
-@compiled()
+@inlined
+def finish(weights, plan, known, level, recent, said):
+    """Add anchor and linear road to what the members say of a stream; turn the log scale into the scale."""
+    horizon, targets, width = plan[At.HORIZON], plan[At.TARGETS], plan[At.KNOWN]
+    share, noise = plan[At.SHARE], plan[At.NOISE]
+    for ahead in range(horizon):
+        for c in range(targets):
+            out = ahead * targets + c
+            added = lead(weights, plan, out, known[ahead * width : (ahead + 1) * width], recent)
+            said[0, ahead, c] += level[c] + weights[share + out] * added
+            said[1, ahead, c] += level[c] + weights[share + horizon * targets + out] * added
+            root = exp(HALF * (said[2, ahead, c] + weights[noise + out]))
+            said[2, ahead, c] = root * root  # so that what no 32-bit float holds becomes infinite
+
+
+@inlined
 def check(plan, values, calendar, known, numbers, codes, states, said):
     """Refuse what would be read beyond its end."""
     seen, streams, rows = plan[At.SEEN], len(states), values.shape[1] // plan[At.SEEN]
@@ -364,14 +424,14 @@ def check(plan, values, calendar, known, numbers, codes, states, said):
         right &= len(numbers) == streams and len(codes) == streams
         right &= numbers.shape[1] == plan[At.STATICS] and codes.shape[1] == plan[At.CATEGORIES]
     if not right:
-        raise ValueError("rows or states are of another network, or not of the same streams")
+        raise ValueError(OTHER)
     for i in range(plan[At.CATEGORIES]):
         for stream in range(streams):
             if not 0 <= codes[stream, i] < plan[REST + 3 * i]:
-                raise ValueError("a category has a code that the network has no embedding for")
+                raise ValueError(NO_CODE)
 
 
-@compiled()
+@inlined
 def furnish(plan, block):
     """Return room for a block of streams."""
     rows, size, seen, known = block * plan[At.FOLDS], plan[At.HIDDEN], plan[At.SEEN], plan[At.KNOWN]

@@ -1,7 +1,8 @@
 """The weights of a network as the compiled kernel takes them: one flat array, and a plan of what stands where.
 
-A matrix lies input by input, since an input weighs on all gates at once. What is the same at every row is added up here:
-the two biases of a layer, and what the embedding of a channel weighs. The columns of a cell's gates, by hidden units:
+A matrix lies input by input, since an input weighs on all gates at once. What is the same at every row is added up
+here: the two biases of a layer, and what the embedding of a channel weighs. The columns of a cell's gates, by hidden
+units:
 
     lstm   write, keep, content, read                 both inputs and hidden units weigh on all of them
     gru    content, reset, keep, content of the past  inputs weigh on the first three, hidden units on the last three
@@ -90,7 +91,7 @@ def pack(forecaster: Forecaster) -> Packed:
     road = _road(weights)
     place = shelf.put(road)
     plan[At.MEMBER] = shelf.size
-    inside = [_put_member(shelf, a, _under(f"members.{number}.", weights)) for number in range(a.members)][0]
+    inside, *_ = [_put_member(shelf, a, _under(f"members.{number}.", weights)) for number in range(a.members)]
     tables = [entry for i, codes in enumerate(a.categories) for entry in (codes, min(codes, WIDEST), inside.tables[i])]
     plan |= inside.places | {At.SPANS: REST + len(tables)}
     spans = _spans(a, road, place, plan[At.SPANS])
@@ -103,14 +104,22 @@ def _sizes(a: Architecture) -> Plan:
     embedded = sum(min(codes, WIDEST) for codes in a.categories)
     common = (0 if joint else VIEWS * (a.seen - a.targets)) + a.calendar + 2 * a.known + a.statics + embedded
     said = OUTPUTS * a.targets // a.folds
-    entries = {
+    return {
         **{At[name.upper()]: getattr(a, name) for name in SIZES},
-        **{At.CATEGORIES: len(a.categories), At.CELL: CODES[a.cell], At.OWN: own, At.COMMON: common},
-        **{At.WIDTH: WIDTHS[a.cell] * a.hidden, At.GATES: GATES[a.cell] * a.hidden},
-        **{At.PAST: a.hidden if a.cell == "gru" else 0, At.SAID: _full(said * a.horizon), At.STEP: _full(said)},
-        **{At.LEVELS: layout.levels, At.CELLS: layout.cells, At.CARRIED: layout.carried},
+        At.CATEGORIES: len(a.categories),
+        At.CELL: CODES[a.cell],
+        At.OWN: own,
+        At.COMMON: common,
+        At.WIDTH: WIDTHS[a.cell] * a.hidden,
+        At.GATES: GATES[a.cell] * a.hidden,
+        At.PAST: a.hidden if a.cell == "gru" else 0,
+        At.SAID: _full(said * a.horizon),
+        At.STEP: _full(said),
+        At.LEVELS: layout.levels,
+        At.CELLS: layout.cells,
+        At.CARRIED: layout.carried,
+        At.LONGEST: int(LONGEST_ABSENCE),
     }
-    return entries | {At.LONGEST: int(LONGEST_ABSENCE)}
 
 
 def _put_outside(shelf: Shelf, a: Architecture, weights: Weights) -> Plan:
@@ -211,9 +220,9 @@ def _given(a: Architecture, weights: Weights, depth: int) -> Float[np.ndarray, "
 def _bias(a: Architecture, weights: Weights, depth: int) -> Float[np.ndarray, " gate"]:
     given, past = (weights[f"cell.rnn.bias_{name}_l{depth}"] for name in ("ih", "hh"))
     if a.cell != "gru":
-        return given + past
+        return np.asarray(given + past)
     none = np.zeros(a.hidden, np.float32)
-    return np.concatenate([np.roll(given, a.hidden), none]) + np.concatenate([none, past])
+    return np.asarray(np.concatenate([np.roll(given, a.hidden), none]) + np.concatenate([none, past]))
 
 
 def _ahead(weights: Weights) -> Iterator[np.ndarray]:

@@ -31,8 +31,8 @@ class CompiledSteps:
         self._weights, self._plan = pack(forecaster)
         self._first = np.zeros((1, layout.width), np.float32)
         self._first[:, layout.levels + 2 * a.seen : layout.cells] = LONGEST_ABSENCE
-        nothing = Inputs(*(np.empty((0, 1, width), np.float32) for width in (a.seen, a.calendar, a.known)))
-        self.unroll(nothing, self.initial(0))
+        values, calendar, known = (np.empty((0, 1, width), np.float32) for width in (a.seen, a.calendar, a.known))
+        self.unroll(Inputs(values, calendar, known), self.initial(0))
 
     def initial(self, streams: int) -> States:
         """Return the states before any row."""
