@@ -13,12 +13,14 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import Match
 
 from forecasting import errors
 from service.draining import DrainedResponse
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_SECONDS = 5
+NO_SUCH_METHOD = 405
 HEADERS = {401: {"WWW-Authenticate": "Bearer"}, 503: {"Retry-After": str(RETRY_SECONDS)}}
 LONGEST = 480  # bytes of detail, and half as many of pointer: with the rest, a problem stays under 1 kB
 
@@ -202,7 +204,15 @@ async def on_http_error(request: Request, error: Exception) -> Response:
     row = Row(error.status_code, f"http-{error.status_code}", title or "The request was refused")
     response = _respond(_problem(row, "see /docs for what there is"), request.state.request_id)
     response.headers.update(error.headers or {})
+    if error.status_code == NO_SUCH_METHOD:
+        response.headers["Allow"] = ", ".join(sorted(_methods(request)))
     return response
+
+
+def _methods(request: Request) -> set[str]:
+    """Return the methods that a path takes, of all its routes; the router names those of the first one."""
+    fitting = (one for one in request.app.routes if one.matches(request.scope)[0] != Match.NONE)
+    return {method for route in fitting for method in getattr(route, "methods", None) or ()}
 
 
 async def on_bad_parameter(request: Request, error: Exception) -> Response:

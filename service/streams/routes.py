@@ -34,7 +34,14 @@ NO_CURSOR = "send `next` of the page before"
 ROW = ONE + "/observations/{timestamp}"
 
 StreamName = Annotated[str, Path(pattern=f"^{ID_PATTERN}$")]
-RowTime = Annotated[str, Path(max_length=64, description="Time of a row, RFC 3339 with an offset or Z.")]
+RowTime = Annotated[
+    str,
+    Path(
+        max_length=64,
+        description="Time of a row, RFC 3339 with an offset or Z.",
+        json_schema_extra={"format": "date-time"},
+    ),
+]
 Limit = Annotated[int, Query(ge=1, le=1000)]
 
 
