@@ -116,11 +116,11 @@ def _cell(member: Member) -> Callable[[], object]:
     return lambda: member.cell.unroll(inputs, state)
 
 
-def bundle_of(case: Case) -> Bundle:
+def bundle_of(case: Case, cell: str = "lstm", lags: int = LAGS) -> Bundle:
     calendar = Calendar(freq="h", timezone=case.timezone)
     names = tuple(f"c{i}" for i in range(COLUMNS))
     architecture = Architecture(
-        cell="lstm",
+        cell=cell,
         channels=case.channels,
         targets=COLUMNS,
         seen=COLUMNS,
@@ -129,7 +129,7 @@ def bundle_of(case: Case) -> Bundle:
         categories=(),
         calendar=calendar.width,
         horizon=case.horizon,
-        lags=LAGS,
+        lags=lags,
         hidden=case.hidden,
         layers=case.layers,
         dropout=0.3,

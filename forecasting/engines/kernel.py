@@ -397,18 +397,20 @@ def lead(weights, plan, out, known, recent):
 
 
 @inlined
-def finish(weights, plan, known, level, recent, said):
-    """Add anchor and linear road to what the members say of a stream; turn the log scale into the scale."""
+def finish(weights, plan, known, room, said):
+    """Add anchor and linear road to what the members say of a block of streams; turn the log scale into the scale."""
     horizon, targets, width = plan[At.HORIZON], plan[At.TARGETS], plan[At.KNOWN]
     share, noise = plan[At.SHARE], plan[At.NOISE]
     for ahead in range(horizon):
         for c in range(targets):
             out = ahead * targets + c
-            added = lead(weights, plan, out, known[ahead * width : (ahead + 1) * width], recent)
-            said[0, ahead, c] += level[c] + weights[share + out] * added
-            said[1, ahead, c] += level[c] + weights[share + horizon * targets + out] * added
-            root = exp(HALF * (said[2, ahead, c] + weights[noise + out]))
-            said[2, ahead, c] = root * root  # so that what no 32-bit float holds becomes infinite
+            for stream in range(said.shape[1]):  # innermost: the weights of an output are near for all of them
+                level, then = room.views[stream, c], known[stream, ahead * width : (ahead + 1) * width]
+                added = lead(weights, plan, out, then, room.recent[stream])
+                said[0, stream, ahead, c] += level + weights[share + out] * added
+                said[1, stream, ahead, c] += level + weights[share + horizon * targets + out] * added
+                root = exp(HALF * (said[2, stream, ahead, c] + weights[noise + out]))
+                said[2, stream, ahead, c] = root * root  # so that what no 32-bit float holds becomes infinite
 
 
 @inlined
@@ -480,5 +482,5 @@ def advance(weights, plan, values, calendar, known, numbers, codes, states, said
                 take(weights, plan, number, codes[low:stop], room, states[low:stop])
                 if said.shape[1] and row == rows - 1:
                     correct(weights, plan, number, known[low:stop, rows * width :], room, said[:, low:stop])
-        for at in range(low, min(stop, said.shape[1])):
-            finish(weights, plan, known[at, rows * width :], room.views[at - low], room.recent[at - low], said[:, at])
+        if said.shape[1]:
+            finish(weights, plan, known[low:stop, rows * width :], room, said[:, low:stop])
