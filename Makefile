@@ -18,7 +18,7 @@ $(STAMP): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
 	@touch $@
 
-demo: install  ## Train, judge, register and serve a model of real weather, and ask it for a forecast
+demo: install  ## Train, judge, register and serve a model of real weather, ask it for a forecast, and stream to it
 	$(BIN)/gatecast demo
 
 test: install  ## Run the tests (minutes)

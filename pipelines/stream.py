@@ -72,7 +72,9 @@ def stream_file(client: Client, name: str, source: Source, options: Options, con
     described = client.describe(name)
     feeds, findings = read_feeds(source, described, options.name, options.pushed)
     for finding in findings:
-        if finding.action == "repaired":
+        if (
+            finding.action == "repaired" and finding.code != "gap"
+        ):  # gaps stay gaps here: the service makes steps of them
             console.print(finding.sentence, markup=False, highlight=False, soft_wrap=True)
     board = Board(name, client.url, {one.stream: Tally() for one in feeds})
     rows = sum(len(one.rows) if options.history else len(one.rows) - one.begin for one in feeds)

@@ -14,7 +14,7 @@ from pipelines.commands.calling import PORT, PROJECT, Call, command, gatecast
 @click.option("--folder", type=click.Path(path_type=Path), default="gatecast-demo", show_default=True)
 @click.option("--keep", is_flag=True, help="Leave the service and the MLflow UI running until Ctrl-C.")
 def demo(folder: Path, *, keep: bool) -> None:
-    """Show the whole way on a year of real weather. It trains, judges, registers and serves a model, and asks it."""
+    """Show the whole way on a year of real weather. It trains, judges, registers, serves, asks, and streams."""
     from pipelines.demo.run import run_demo
 
     run_demo(folder, keep, Console())

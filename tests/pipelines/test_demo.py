@@ -60,7 +60,10 @@ def test_the_demo_goes_from_the_file_to_an_answer_and_cleans_up(tmp_path: Path) 
     for column in ("temp", "dewp", "humid", "wind_speed", "pressure", "visib"):
         assert re.search(rf"{column} +│ +[\d.]+ │ +[\d.]+ │ +[\d.]+ │ +-?[\d.]+ to [\d.]+ │", said.stdout)
     pictures = {path.name for path in (folder / "pictures").glob("*.png")}
-    assert pictures >= {"forecast-JFK.png", "residuals.png", "errors.png", "training.png"}
+    assert pictures >= {"forecast-JFK.png", "residuals.png", "errors.png", "training.png", "stream.png"}
+    for station in ("EWR", "JFK", "LGA"):
+        assert re.search(rf"demo-1-{station} +8,\d+ +0 +0 +\d+\.\d% +(8[5-9]|9[0-5])\.\d%", said.stdout)
+    assert re.search(r"1,008 rows pushed in [\d.]+ s: [\d,]+ observations/s", said.stdout)
     nothing_is_left_running(said.stdout)
     listed = gatecast(folder / ".gatecast", "models", "nyc-weather", "--json").json
     assert [one["aliases"] for one in listed] == [["production"]]
