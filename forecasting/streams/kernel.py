@@ -34,7 +34,7 @@ FACTOR_RANGE = 64.0
 OFFSET_RATE, OFFSET_OTHER, OFFSET_MOST, LEAST_KEPT, NARROWEST = 0.02, 0.6, 4.0, 0.1, 0.01
 ERROR_MOST, ERROR_SLACK, ERROR_LIMIT = 5.0, 0.5, 3.2
 MEMORY, WARM_UP, DEVIATION_MOST, INPUT_SLACK, INPUT_LIMIT = 2_000.0, 200.0, 3.0, 0.4, 80.0
-SMOOTHING, VARIANCE_MEMORY, VARIANCE_BEFORE, VARIANCE_MOST, CAUTION = 0.01, 3_000.0, 3.5, 9.0, 17.0
+SMOOTHING, VARIANCE_MEMORY, VARIANCE_BEFORE, VARIANCE_MOST, CAUTION, DOUBT = 0.01, 3_000.0, 3.5, 9.0, 17.0, 0.7
 ALARM_ROWS = 500.0
 NOT_YET, NO = np.float32(np.nan), np.nan
 
@@ -212,31 +212,47 @@ def watch_errors(row, pending, learned, fixed, levels):
 
 @compiled
 def watch_inputs(row, learned, std, levels):
-    """Sum up by how much a column is farther from, or closer to, its usual level than it usually is."""
+    """Sum up by how much each column is farther from its usual level, or closer to it, than it usually is."""
     row[INPUTS_LEFT] = max(row[INPUTS_LEFT] - 1, 0.0)
     for c in range(len(learned)):
-        if math.isnan(learned[c]):
-            continue
-        at = target_at(levels, c)
-        seen, rate = row[at + SEEN], max(1 / (row[at + SEEN] + 1), 1 / MEMORY)
-        if seen == 0:
-            row[at + CENTRE], row[at + VARIANCE] = learned[c], VARIANCE_BEFORE * SMOOTHING / (2 - SMOOTHING)
-        farther = (learned[c] - row[at + CENTRE]) / std[c]
-        away = min(max(farther, -DEVIATION_MOST), DEVIATION_MOST)
-        row[at + CENTRE] += rate * std[c] * (away if seen >= WARM_UP else farther)
-        excess = abs(away) - row[at + USUAL]
-        row[at + USUAL] += rate * excess
-        row[at + SMOOTH] += SMOOTHING * (excess - row[at + SMOOTH])
-        square = min(row[at + SMOOTH] ** 2, VARIANCE_MOST * row[at + VARIANCE])
-        row[at + VARIANCE] += max(1 / VARIANCE_MEMORY, 1 / (seen + 500)) * (square - row[at + VARIANCE])
-        row[at + SEEN] = seen + 1
-        if seen >= WARM_UP:
-            row[at + FARTHER] = max(row[at + FARTHER] + excess - INPUT_SLACK, 0.0)
-            row[at + CLOSER] = max(row[at + CLOSER] - excess - INPUT_SLACK, 0.0)
-        noise = row[at + VARIANCE] * (2 - SMOOTHING) / SMOOTHING
-        if max(row[at + FARTHER], row[at + CLOSER]) > max(INPUT_LIMIT, CAUTION * noise / (2 * INPUT_SLACK)):
+        if not math.isnan(learned[c]) and watch_input(row, target_at(levels, c), learned[c], std[c]):
             row[INPUTS_LEFT] = ALARM_ROWS
-            row[at + USUAL] = row[at + SMOOTH] = row[at + SEEN] = row[at + FARTHER] = row[at + CLOSER] = 0.0
+
+
+@compiled
+def watch_input(row, at, x, std):
+    """Do it of one column, and tell whether that is an alarm; after one its level and distance are learnt anew."""
+    excess = unusual(row, at, x, std)
+    limit = max(INPUT_LIMIT, CAUTION * row[at + VARIANCE] * (2 - SMOOTHING) / SMOOTHING / (2 * INPUT_SLACK))
+    if max(row[at + FARTHER], row[at + CLOSER]) < DOUBT * limit:  # a shift must not pass for noise
+        square = min(row[at + SMOOTH] ** 2, VARIANCE_MOST * row[at + VARIANCE])
+        row[at + VARIANCE] += max(1 / VARIANCE_MEMORY, 1 / (row[at + SEEN] + 499)) * (square - row[at + VARIANCE])
+    if row[at + SEEN] <= WARM_UP:
+        return False
+    slack = INPUT_SLACK * min(row[at + USUAL], 1.0)  # closer than 0 cannot be
+    row[at + FARTHER] = max(row[at + FARTHER] + excess - INPUT_SLACK, 0.0)
+    row[at + CLOSER] = max(row[at + CLOSER] - excess - slack, 0.0)
+    if max(row[at + FARTHER], row[at + CLOSER]) <= limit:
+        return False
+    row[at + USUAL] = row[at + SMOOTH] = row[at + SEEN] = row[at + FARTHER] = row[at + CLOSER] = 0.0
+    return True
+
+
+@compiled
+def unusual(row, at, x, std):
+    """Return how much farther from its usual level a value is than it usually is, in z units, and learn both."""
+    seen = row[at + SEEN]
+    rate = max(1 / (seen + 1), 1 / MEMORY)
+    if seen == 0:
+        row[at + CENTRE], row[at + VARIANCE] = x, VARIANCE_BEFORE * SMOOTHING / (2 - SMOOTHING)
+    farther = (x - row[at + CENTRE]) / std
+    away = min(max(farther, -DEVIATION_MOST), DEVIATION_MOST)
+    row[at + CENTRE] += rate * std * (away if seen >= WARM_UP else farther)
+    excess = abs(away) - row[at + USUAL]
+    row[at + USUAL] += rate * excess
+    row[at + SMOOTH] += SMOOTHING * (excess - row[at + SMOOTH])
+    row[at + SEEN] = seen + 1
+    return excess
 
 
 @compiled

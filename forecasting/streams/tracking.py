@@ -26,9 +26,10 @@ Scores are of the next row, in the units of the data, against what was issued; t
 Drift is looked for in each column by itself, with the cumulative sums of Page (1954) and Hinkley (1971), which start
 again at 0 after an alarm. Errors: sum of min(|r| / E|r|, 5) - 1.5, against what calibration expects; columns that are
 calm but for rare storms need a larger sum. Inputs, which needs no forecast: sum of +-(|z - usual level| - usual
-distance) - 0.4, where both are exponential means of 2,000 rows (12 weeks of hours), so that seasons are no drift. Days
-and weeks are averaged out by the 0.4 and by a limit of at least 80, which grows with the long-run variance of the
-distance, estimated from its means over 100 rows: slowly wandering series need more. An alarm is told for 500 rows.
+distance) - 0.4 (less where that distance is small), where both are exponential means of 2,000 rows (12 weeks of hours),
+so that seasons are no drift. Days and weeks are averaged out by the 0.4 and by a limit of at least 80, which grows with
+the long-run variance of the distance, estimated from its means over 100 rows: slowly wandering series need more. An
+alarm is told for 500 rows.
 """
 
 from __future__ import annotations
