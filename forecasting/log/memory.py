@@ -33,11 +33,14 @@ NEWEST_ROWS = 4096
 _Kept = TypeVar("_Kept", Observation, Issued)
 
 
-@dataclass
+@dataclass(slots=True)
 class _Held:
-    """What is kept of a stream; rows are gapless from `oldest` on."""
+    """What is kept of a stream; rows are gapless from `oldest` on. `newest` is how far it went last."""
 
-    stream: Stream
+    begun: Stream
+    seq: int = -1
+    epoch: int = 0
+    newest: Advance | None = None
     oldest: int = 0
     rows: dict[int, Observation] = field(default_factory=dict)
     issued: dict[int, Issued] = field(default_factory=dict)
@@ -45,19 +48,23 @@ class _Held:
     origins: dict[Version, int] = field(default_factory=dict)
     corrected: dict[int, list[Observation]] = field(default_factory=dict)
 
-    def stands_at(self, advance: Advance) -> bool:
-        return (self.stream.seq, self.stream.epoch) == (advance.before, advance.epoch)
+    @property
+    def stream(self) -> Stream:
+        to = self.newest
+        if to is None:
+            return self.begun
+        return self.begun._replace(
+            seq=to.seq, time=to.time, epoch=self.epoch, tracker=to.tracker, shape=to.shape, drift=to.drift
+        )
 
     def advance(self, to: Advance, epoch: int) -> None:
-        self.stream = self.stream._replace(
-            seq=to.seq, time=to.time, epoch=epoch, tracker=to.tracker, shape=to.shape, drift=to.drift
-        )
+        self.newest, self.seq, self.epoch = to, to.seq, epoch
 
     def keep_snapshot(self, snapshot: Snapshot) -> None:
         self.snapshots.setdefault(snapshot.seq, {})[snapshot.version] = snapshot
 
     def at(self, time: int) -> Observation | None:
-        span = range(self.oldest, self.stream.seq + 1)
+        span = range(self.oldest, self.seq + 1)
         place = bisect_left(span, time, key=lambda seq: self.rows[seq].time)
         row = self.rows[span[place]] if place < len(span) else None
         return row if row is not None and row.time == time else None
@@ -109,34 +116,39 @@ class MemoryLog:
                 self._counts[stream.key.principal] += 1
             for advance in commit.advanced:
                 self._held[advance.stream].advance(advance, advance.epoch)
-            self._keep(commit)
-            for advance in commit.advanced:
-                self._forget(self._held[advance.stream])
+            for held in self._keep(commit):
+                held.drop_before(min(held.seq - self._rows, max(held.snapshots)) + 1)
 
     def _refuse_outrun(self, commit: Commit) -> None:
-        created = {stream.id: _Held(stream) for stream in commit.created}
+        created = {stream.id for stream in commit.created}
         known = any(stream.key in self._ids or stream.id in self._held for stream in commit.created)
         twice = len({stream.key for stream in commit.created}) < len(commit.created)
+        there = self._held
         for advance in commit.advanced:
-            held = created.get(advance.stream) or self._held.get(advance.stream)
-            known = known or held is None or not held.stands_at(advance)
+            held = there.get(advance.stream)
+            if held is None:
+                known = known or advance.stream not in created or (advance.before, advance.epoch) != (-1, 0)
+            elif held.seq != advance.before or held.epoch != advance.epoch:
+                known = True
         if known or twice:
             message = "another writer was quicker with one of these streams"
             raise Outrun(message)
 
-    def _keep(self, commit: Commit) -> None:
-        for row in commit.observations:
-            self._held[row.stream].rows[row.seq] = row
-        for forecast in commit.issued:
-            self._held[forecast.stream].issued[forecast.seq] = forecast
+    def _keep(self, commit: Commit) -> list[_Held]:
+        """Keep what is of rows; return the streams that have more rows now than they need."""
         for snapshot in commit.snapshots:
             self._held[snapshot.stream].keep_snapshot(snapshot)
+        crowded = []
+        for row in commit.observations:
+            held = self._held[row.stream]
+            held.rows[row.seq] = row
+            if len(held.rows) > self._rows and held.snapshots:
+                crowded.append(held)
+        for forecast in commit.issued:
+            self._held[forecast.stream].issued[forecast.seq] = forecast
         for origin in commit.origins:
             self._held[origin.stream].origins.setdefault(origin.version, origin.seq)
-
-    def _forget(self, held: _Held) -> None:
-        if len(held.rows) > self._rows and held.snapshots:
-            held.drop_before(min(held.stream.seq - self._rows, max(held.snapshots)) + 1)
+        return crowded
 
     def correct(self, correction: Correction) -> None:
         """Keep a correction.
@@ -147,7 +159,8 @@ class MemoryLog:
         row, advance = correction.observation, correction.advance
         with self._lock:
             held = self._held.get(row.stream)
-            if held is None or not held.stands_at(advance) or row.seq not in held.rows:
+            stands = held is not None and (held.seq, held.epoch) == (advance.before, advance.epoch)
+            if held is None or not stands or row.seq not in held.rows:
                 message = "another writer was quicker with this stream"
                 raise Outrun(message)
             held.corrected.setdefault(row.seq, []).append(held.rows[row.seq])
@@ -219,7 +232,7 @@ class MemoryLog:
             held = self._held.get(stream)
             if held is None:
                 return lines
-            for seq in range(max(start, held.oldest), held.stream.seq + 1):
+            for seq in range(max(start, held.oldest), held.seq + 1):
                 if len(lines) == limit:
                     break
                 if held.rows[seq].kind != Kind.FILLER:
@@ -240,15 +253,21 @@ class MemoryLog:
     def drifting(self, model: str) -> dict[int, int]:
         """Return how many streams of a model there are, by the code of their drift."""
         with self._lock:
-            return dict(Counter(held.stream.drift for held in self._held.values() if held.stream.key.model == model))
+            return dict(
+                Counter(
+                    held.newest.drift if held.newest else 0
+                    for held in self._held.values()
+                    if held.begun.key.model == model
+                )
+            )
 
     def erase(self, stream: int) -> None:
         """Delete everything of a stream; of one that is not there, nothing."""
         with self._lock:
             held = self._held.pop(stream, None)
             if held is not None:
-                del self._ids[held.stream.key]
-                self._counts[held.stream.key.principal] -= 1
+                del self._ids[held.begun.key]
+                self._counts[held.begun.key.principal] -= 1
 
     def prune(self, before: int, keep: int) -> int:
         """Delete rows that arrived before a time, from the oldest on, as far as `keep` allows; return how many."""
@@ -264,7 +283,7 @@ class MemoryLog:
 
 
 def _between(held: _Held, kept: dict[int, _Kept], first: int, last: int) -> list[_Kept]:
-    span = range(max(first, held.oldest), min(last, held.stream.seq) + 1)
+    span = range(max(first, held.oldest), min(last, held.seq) + 1)
     return [kept[seq] for seq in span if seq in kept]
 
 
