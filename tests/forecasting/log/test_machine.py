@@ -83,7 +83,7 @@ class Two(RuleBasedStateMachine):
     @rule(stream=STREAM, back=st.integers(0, 4), blob=BLOB)
     def correct(self, stream: Any, back: int, blob: bytes) -> None:
         newest, epoch = self.standing(stream)
-        seq = newest - back
+        seq = max(newest - back, 0)
         rows = self.model.rows([(stream.id, seq, newest)])[0]
         said = self.model.issued([(stream.id, seq, newest)])[0]
         row = rows[0] if rows and rows[0].seq == seq else a_row(stream, max(seq, 0))
