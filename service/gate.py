@@ -15,12 +15,7 @@ import torch
 from forecasting.bundle import Bundle, load_bundle
 from forecasting.errors import SettingsError
 from forecasting.golden import refuse_unlike
-from forecasting.log.memory import MemoryLog
 from forecasting.prediction import Window, forecast, predict_z
-from forecasting.stepping import times_after
-from forecasting.streams.keeper import Keeper, Policy
-from forecasting.streams.pushes import Pushes
-from forecasting.streams.streamed import Streamed
 from service.contract import changes_between, refuse_changed
 from service.models import ServedModel, ServedRef
 from service.problems import OutOfMemory
@@ -43,15 +38,9 @@ def choose_device(wanted: str) -> str:
 
 
 def open_model(
-    folder: Path,
-    ref: ServedRef,
-    device: str,
-    before: ServedModel | None = None,
-    *,
-    may_change: bool = False,
-    streams: bool = False,
+    folder: Path, ref: ServedRef, device: str, before: ServedModel | None = None, *, may_change: bool = False
 ) -> ServedModel:
-    """Open a version beside the one it would replace, and bring it to work, for `streams`, too.
+    """Open a version beside the one it would replace, and bring it to work.
 
     Raises:
         BundleError: it is not whole, or does not say what was recorded when it was written.
@@ -63,7 +52,7 @@ def open_model(
         bundle = load_bundle(folder, device)
         if before is not None and not may_change:
             refuse_changed(before.bundle.spec, bundle.spec)
-        model = _warm(_served(ref, bundle, before), streams)
+        model = _warm(_served(ref, bundle, before))
         refuse_unlike(bundle, partial(predict_z, bundle, engine=model.engine))
     except (torch.OutOfMemoryError, MemoryError):
         pass  # outside the handler, whose traceback would hold the tensors
@@ -87,21 +76,10 @@ def _served(ref: ServedRef, bundle: Bundle, before: ServedModel | None) -> Serve
     return ServedModel(ref, bundle, old if any(changes_between(old, bundle.spec)) else before.replaced)
 
 
-def _warm(model: ServedModel, streams: bool) -> ServedModel:
+def _warm(model: ServedModel) -> ServedModel:
     """Forecast once, from a window of means: the first real request shall not pay for what is set up lazily."""
-    window = means(model.bundle)
-    forecast(model.bundle, window, engine=model.engine)
-    if streams:
-        _push(model.streamed, window)
+    forecast(model.bundle, means(model.bundle), engine=model.engine)
     return model
-
-
-def _push(model: Streamed, window: Window) -> None:
-    """Push the last row of a window to a stream that is forgotten at once."""
-    time = times_after(model.spec.calendar, 0, 1)
-    ahead = None if window.ahead is None else window.ahead[None]
-    pushes = Pushes("", ("first",), np.arange(2), time, window.values[-1:], ahead)
-    Keeper(MemoryLog(), Policy(cache_bytes=0)).push(model, pushes, 0)
 
 
 def means(bundle: Bundle) -> Window:

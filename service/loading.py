@@ -78,9 +78,7 @@ class Loader:
         return None
 
     def _open(self, folder: Path, ref: ServedRef, before: ServedModel | None = None) -> ServedModel:
-        settings = self.settings
-        may_change, streams = settings.allow_schema_change, settings.streams
-        return open_model(folder, ref, self.device, before, may_change=may_change, streams=streams)
+        return open_model(folder, ref, self.device, before, may_change=self.settings.allow_schema_change)
 
     def _wanted(self, slot: Slot) -> bool:
         """Tell whether a slot that was served once is one by the settings of today."""

@@ -9,8 +9,17 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 
+import numpy as np
+
+from forecasting.admission import Window
 from forecasting.errors import GatecastError
+from forecasting.log.memory import MemoryLog
+from forecasting.stepping import times_after
+from forecasting.streams.keeper import Keeper, Policy
+from forecasting.streams.pushes import Pushes
+from forecasting.streams.streamed import Streamed
 from service.background import in_background
+from service.gate import means
 from service.models import Models
 from service.patience import backoff
 from service.rounds import Rounds
@@ -44,6 +53,7 @@ class Upkeep:
     _failures: int = 0
     _said: str = ""
     _due: dict[str, float] = field(default_factory=dict)
+    _warm_ones: set[tuple[str, str, str]] = field(default_factory=set)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -66,6 +76,7 @@ class Upkeep:
         if not self.store.is_open:
             return await self._open()
         try:
+            await self._warm()
             more = await in_background(self.store.keeper.migrate, SLICE_SECONDS)
             if self._is_due("count", COUNT_SECONDS):
                 await in_background(self._count)
@@ -87,6 +98,17 @@ class Upkeep:
         self._failures = 0
         self.store.found()
         return 0.0
+
+    async def _warm(self) -> None:
+        """Push once to a stream of each new model that is forgotten at once, so that no real push waits for a compiler.
+
+        Only the first one on a machine does; windows are forecast meanwhile.
+        """
+        served = {model.ref.key: model for model in self.models().served.values()}
+        for key in served.keys() - self._warm_ones:
+            await in_background(push_once, served[key].streamed, means(served[key].bundle))
+            self._warm_ones.add(key)
+        self._warm_ones &= served.keys()
 
     def _count(self) -> None:
         """Tell how many streams of each model drift."""
@@ -117,3 +139,11 @@ class Upkeep:
     def _patience(self) -> float:
         self._failures += 1
         return backoff(PAUSE_SECONDS, self._failures - 1, LONGEST_SECONDS)
+
+
+def push_once(model: Streamed, window: Window) -> None:
+    """Push the last row of a window to a stream of no log."""
+    times = times_after(model.spec.calendar, 0, 1)
+    ahead = None if window.ahead is None else window.ahead[None]
+    pushes = Pushes("", ("first",), np.arange(2), times, window.values[-1:], ahead)
+    Keeper(MemoryLog(), Policy(cache_bytes=0)).push(model, pushes, 0)
