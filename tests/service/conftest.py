@@ -12,9 +12,10 @@ from starlette.testclient import TestClient
 from forecasting.bundle import Bundle, save_bundle
 from forecasting.errors import NoSuchModel
 from service.app import create_app
-from service.gate import open_model
+from service.gate import means, open_model
 from service.models import PRODUCTION, ServedRef
 from service.settings import Settings
+from service.streams.upkeep import push_once
 from tests import bundles
 
 
@@ -40,7 +41,8 @@ class FolderSource:
 @pytest.fixture(scope="session", autouse=True)
 def _compiled(tiny_folder: Path) -> None:
     """Compile what steps streams, which takes a while the first time on a machine: no service is to start with that."""
-    open_model(tiny_folder, ServedRef("tiny", "1", PRODUCTION, "r1"), "cpu", streams=True)
+    model = open_model(tiny_folder, ServedRef("tiny", "1", PRODUCTION, "r1"), "cpu")
+    push_once(model.streamed, means(model.bundle))
 
 
 @pytest.fixture(scope="session")
