@@ -130,7 +130,8 @@ class MemoryLog:
                 known = known or advance.stream not in created or (advance.before, advance.epoch) != (-1, 0)
             elif held.seq != advance.before or held.epoch != advance.epoch:
                 known = True
-        if known or twice:
+        gone = any(one.stream not in there and one.stream not in created for part in commit[2:] for one in part)
+        if known or twice or gone:
             message = "another writer was quicker with one of these streams"
             raise Outrun(message)
 

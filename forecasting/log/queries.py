@@ -43,6 +43,7 @@ class Queries(NamedTuple):
     issued: str  # the same
     snapshots: str  # lines (stream, version, seq)
     origins: str  # lines (stream, version)
+    there: str  # lines (stream): itself, which nobody erases before the transaction ends
     oldest: str  # lines (stream)
     old_first: str  # lines (stream, before): seq of the first row if it arrived before, of the newest snapshot
     old: str  # lines (stream, first seq, last seq, before): seqs of rows that arrived before
@@ -67,6 +68,7 @@ def compiled(dialect: Dialect) -> Queries:
         issued=about(lambda asked: _between(asked, _ISSUED).where(rows.c.version.is_not(None)), _SPAN),
         snapshots=about(_newest_snapshot, {"stream": _NUMBER, "version": _NUMBER, "seq": _NUMBER}),
         origins=about(_origin, {"stream": _NUMBER, "version": _NUMBER}),
+        there=about(_there, {"stream": _NUMBER}),
         oldest=about(lambda asked: select(asked.c.place, _first_seq(asked)).select_from(asked), {"stream": _NUMBER}),
         old_first=about(_old_first, {"stream": _NUMBER, "before": _NUMBER}),
         old=about(_old, {**_SPAN, "before": _NUMBER}),
@@ -135,6 +137,11 @@ def _newest_snapshot(asked: FromClause) -> Select[Any]:
 
 def _origin(asked: FromClause) -> Select[Any]:
     return _of_lines(asked, origins, (origins.c.seq,)).where(origins.c.version == asked.c.version)
+
+
+def _there(asked: FromClause) -> Select[Any]:
+    found = select(asked.c.place, streams.c.id).join_from(asked, streams, streams.c.id == asked.c.stream)
+    return found.order_by(streams.c.id).with_for_update(read=True, of=streams)
 
 
 def _first_seq(asked: FromClause) -> ColumnElement[int]:

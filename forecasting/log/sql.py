@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
+from forecasting.errors import Outrun
 from forecasting.log import queries, statements
 from forecasting.log.connecting import Database
 from forecasting.log.pruning import Pruning
@@ -39,7 +41,15 @@ class SqlLog:
             LogUnavailable: the database does not answer.
         """
         ids = self._versions.ids(one.version for part in commit[3:] for one in part)
-        self._database.write(lambda cursor: write_commit(cursor, self._statements, commit, ids))
+        others = sorted({one.stream for part in commit[2:] for one in part} - {one.stream for one in commit.advanced})
+
+        def write(cursor: Any) -> None:
+            if others and [] in self._ask(cursor, self._queries.there, [(stream,) for stream in others]):
+                message = "one of these streams was erased meanwhile; nothing was written"
+                raise Outrun(message)
+            write_commit(cursor, self._statements, commit, ids)
+
+        self._database.write(write)
 
     def correct(self, correction: Correction) -> None:
         """Write a correction.

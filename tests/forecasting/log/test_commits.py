@@ -6,7 +6,7 @@ import pytest
 
 from forecasting.errors import Outrun
 from forecasting.log.interface import Log
-from forecasting.log.records import Entry, Key, Kind, Origin
+from forecasting.log.records import Commit, Entry, Key, Kind, Origin
 from tests.forecasting.log.examples import (
     HOUR,
     ONE,
@@ -21,6 +21,7 @@ from tests.forecasting.log.examples import (
     together,
 )
 
+NOTHING = Commit([], [], [], [], [], [])
 STREAM, OTHER = a_stream(1), a_stream(2, series="north", static='{"kind": "é\\u0000"}', drift=0)
 
 
@@ -161,3 +162,26 @@ def test_a_snapshot_may_come_by_itself(log: Log) -> None:
     )
     assert log.snapshots([(STREAM.id, 1)], ONE) == [a_snapshot(STREAM, 1)]
     assert number(101) == log.find([STREAM.key])[0].tracker  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("part", ["snapshots", "origins", "issued", "observations"])
+def test_nothing_is_written_of_a_stream_that_was_erased(log: Log, part: str) -> None:
+    log.commit(together([a_push(STREAM, 0), a_push(OTHER, 0)]))
+    log.erase(STREAM.id)
+    before = everything(log)
+    parts = {
+        "snapshots": [a_snapshot(STREAM, 0)],
+        "origins": [Origin(STREAM.id, TWO, 0)],
+        "issued": [a_forecast(STREAM, 0)],
+        "observations": [a_row(STREAM, 0)],
+    }
+    commit = together([NOTHING._replace(**{part: parts[part]}), a_push(OTHER, 1)])
+    with pytest.raises(Outrun):
+        log.commit(commit)
+    assert everything(log) == before
+
+
+def test_the_streams_of_a_commit_need_not_all_advance(log: Log) -> None:
+    log.commit(together([a_push(STREAM, 0), a_push(OTHER, 0)]))
+    log.commit(together([NOTHING._replace(origins=[Origin(STREAM.id, TWO, 0)]), a_push(OTHER, 1)]))
+    assert log.origins([STREAM.id, OTHER.id], TWO) == [0, None]

@@ -86,7 +86,7 @@ class Two(RuleBasedStateMachine):
         seq = max(newest - back, 0)
         rows = self.model.rows([(stream.id, seq, newest)])[0]
         said = self.model.issued([(stream.id, seq, newest)])[0]
-        row = rows[0] if rows and rows[0].seq == seq else a_row(stream, max(seq, 0))
+        row = rows[0] if rows else a_row(stream, max(seq, 0))
         correction = a_correction(
             stream,
             row.seq,
