@@ -31,11 +31,13 @@ def import_history(
     given = [pushes.columns(first[member]) for member in range(len(names))]
     streams, errors = begun(model, log, keys, given, room, now)
     streams = _with_gaps(streams, errors, len(names), keys)
-    errors |= {place: _late() for place, one in enumerate(streams) if one.tracker}
     refused = {push: errors[member] for push, member in enumerate(members.tolist()) if member in errors}
     facts = Facts.about(streams)
     bounds = Bounds(model.spec.calendar, model.spec.horizon, most_gaps)
     verdicts = judge(bounds, pushes, members, facts, log, refused)
+    if late := [push for push, member in enumerate(members.tolist()) if streams[member].tracker]:
+        refused |= {push: _late() for push in late if verdicts.accepted[push]}  # known rows are what they were
+        verdicts = judge(bounds, pushes, members, facts, log, refused)
     if len(verdicts.plan.member):
         log.commit(_commit(streams, facts, verdicts, pushes, now))
     return _outcomes(model, verdicts)

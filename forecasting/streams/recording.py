@@ -84,7 +84,7 @@ def _issued(batch: Batch) -> list[Issued]:
 
 def _made(kind: type[T], *columns: np.ndarray | Iterable[Any]) -> list[T]:
     """Return records from their columns; a thousand at a time, without a call of Python for each."""
-    parts = (column.tolist() if isinstance(column, np.ndarray) else column for column in columns)
+    parts = [column.tolist() if isinstance(column, np.ndarray) else column for column in columns]
     return list(map(tuple.__new__, repeat(kind), zip(*parts, strict=False)))
 
 
