@@ -24,8 +24,8 @@ demo: install  ## Train, judge, register and serve a model of real weather, ask 
 test: install  ## Run the tests (minutes)
 	$(BIN)/python -m pytest -q -n auto
 
-test-slow: install  ## Run the slow tests too
-	$(BIN)/python -m pytest -q -n auto -m 'not gpu'
+test-slow: install  ## Run the slow tests too, with examples never drawn before
+	$(BIN)/python -m pytest -q -n auto -m 'not gpu' --hypothesis-profile searching
 
 check: install  ## Format, lint, types, architecture, tests
 	$(BIN)/ruff format --check .

@@ -13,11 +13,16 @@ from forecasting.bundle import Bundle, save_bundle
 from tests import bundles, postgres
 
 
-def pytest_configure() -> None:
-    """Leave the other cores to others, and the time of an example to the machine."""
+def pytest_configure(config: pytest.Config) -> None:
+    """Leave the other cores to others, and the time of an example to the machine.
+
+    The fast suite draws the same examples each time, so that a change is never blamed for what it did not do; the slow
+    one (`--hypothesis-profile searching`) looks for new ones.
+    """
     torch.set_num_threads(1)
-    settings.register_profile("patient", deadline=None)
-    settings.load_profile("patient")
+    settings.register_profile("patient", deadline=None, derandomize=True)
+    settings.register_profile("searching", deadline=None)
+    settings.load_profile(config.getoption("--hypothesis-profile") or "patient")
 
 
 @pytest.fixture(autouse=True)
