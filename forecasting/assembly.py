@@ -84,8 +84,8 @@ def assemble(
 
 
 def lookback_of(project: Project, architecture: Architecture) -> int:
-    """Return the rows of a window that holds all that short memory is trained on."""
-    return max(project.train.burn_in, architecture.lags)
+    """Return the rows of a window that holds all that short memory is trained on: so many changes need a row more."""
+    return max(project.train.burn_in, architecture.lags + 1)
 
 
 def _has_missing(prepared: Prepared) -> bool:
