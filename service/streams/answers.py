@@ -6,7 +6,7 @@ takes a third of the time that structures do, and an answer that is given again 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import lru_cache
 
 import msgspec
@@ -20,9 +20,8 @@ from service.answers import rfc3339
 from service.models import ServedModel
 from service.problems import problem_of
 from service.schemas import ModelIdentity, Warned
-from service.streams.forms import NULL, OUTCOME, PUSH, Form
-from service.streams.requests import Question, Wish
-from service.telemetry import DRIFTS
+from service.streams.asked import Question, Wish
+from service.streams.forms import OUTCOME, PUSH, Form, Told
 
 COLD = frozenset({"short-history", "unknown-series"})
 """Codes of the warnings that together mean: there is hardly anything to forecast from."""
@@ -45,58 +44,46 @@ class Writer:
 
         Without a `wish` there is no forecast to tell.
         """
-        (told,) = self._told(outcomes, slice(place, place + 1), [place], wish)
-        status = b"cold" if _is_cold(outcomes, place) else b"ready"
-        return PUSH % (self._who(outcomes, place) or self._identity, stream.encode(), *told, status, self._units)
+        return PUSH % (
+            self._who(outcomes, place) or self._identity,
+            stream.encode(),
+            *self._said(outcomes, place, wish),
+            b"cold" if _is_cold(outcomes, place) else b"ready",
+            self._units,
+        )
 
     def observe(self, outcomes: Outcomes, first: int, question: Question, errors: Mapping[int, GatecastError]) -> bytes:
         """Return the answer to many pushes, the first of them at `first`; `errors` say which were refused."""
-        names, history = question.pushes.names, question.pushes.history
-        written = {at: _refused(names[at], error) for at, error in errors.items()}
-        groups: dict[Wish | None, list[int]] = {}
-        for at, wish in enumerate(question.wishes):
-            if at not in errors:
-                groups.setdefault(None if history else wish, []).append(at)
-        for chosen, group in groups.items():
-            places = [first + at for at in group]
-            for at, told in zip(group, self._told(outcomes, places, places, chosen), strict=True):
-                written[at] = self._outcome(outcomes, first + at, names[at], told)
-        said = b",".join(written[at] for at in range(len(names)))
+        history = question.pushes.history
+        pairs = enumerate(zip(question.pushes.names, question.wishes, strict=True))
+        said = b",".join(
+            _refused(name, errors[at])
+            if at in errors
+            else self._outcome(outcomes, first + at, name, None if history else wish)
+            for at, (name, wish) in pairs
+        )
         return b'{"model":%b,"units":%b,"outcomes":[%b]}' % (self._identity, self._units, said)
 
-    def _outcome(self, outcomes: Outcomes, place: int, stream: str, told: tuple[object, ...]) -> bytes:
+    def _outcome(self, outcomes: Outcomes, place: int, stream: str, wish: Wish | None) -> bytes:
         who = self._who(outcomes, place)
-        cold = b"true" if _is_cold(outcomes, place) else b"false"
-        return OUTCOME % (stream.encode(), b',"model":' + who if who else b"", *told, cold)
+        return OUTCOME % (
+            stream.encode(),
+            b',"model":' + who if who else b"",
+            *self._said(outcomes, place, wish),
+            b"true" if _is_cold(outcomes, place) else b"false",
+        )
 
-    def _told(
-        self, outcomes: Outcomes, index: slice | list[int], places: Sequence[int], wish: Wish | None
-    ) -> list[tuple[object, ...]]:
-        """Return what the forms of some pushes are filled with, from `sequence` to `warnings`."""
-        if wish is None:
-            return [
-                (*self._where(outcomes, place), b"", *_NOTHING, _DRIFTS[0], _warned(outcomes, place))
-                for place in places
-            ]
-        form, scores = self._form(wish.levels, wish.steps), self._model.tracking.split(outcomes.score[index])
-        rows = form.rows(outcomes, index, scores)
-        counts, drifts = scores.count.tolist(), scores.drift.tolist()
-        return [
-            (
-                *self._where(outcomes, place),
-                form.forecast(row, self._times(int(outcomes.time[place]))),
-                *((form.score(row), *form.running(row), int(count)) if count > 0 else _NOTHING),
-                _DRIFTS[int(drift) if drift > 0 else 0],
-                _warned(outcomes, place),
-            )
-            for place, row, count, drift in zip(places, rows, counts, drifts, strict=True)
-        ]
-
-    def _where(self, outcomes: Outcomes, place: int) -> tuple[int, bytes, int, bytes]:
-        """Return sequence, timestamp, accepted and replayed."""
-        replayed = b"true" if outcomes.replayed[place] else b"false"
-        timestamp = rfc3339(int(outcomes.time[place])).encode()
-        return int(outcomes.seq[place]), timestamp, int(outcomes.accepted[place]), replayed
+    def _said(self, outcomes: Outcomes, place: int, wish: Wish | None) -> tuple[object, ...]:
+        """Return what both forms of an answer are filled with, from `sequence` to `warnings`."""
+        time, cautions = int(outcomes.time[place]), outcomes.cautions.get(place)
+        return (
+            int(outcomes.seq[place]),
+            rfc3339(time).encode(),
+            int(outcomes.accepted[place]),
+            b"true" if outcomes.replayed[place] else b"false",
+            *(Told() if wish is None else self._form(*wish).told(outcomes, place, self._times(time))),
+            _warnings(cautions) if cautions else b"[]",
+        )
 
     def _who(self, outcomes: Outcomes, place: int) -> bytes:
         """Return who answered, where that is another version than the one that is served."""
@@ -117,19 +104,9 @@ def _refused(stream: str, error: GatecastError) -> bytes:
     return b'{"stream":"%b","problem":%b,"status":%d}' % (stream.encode(), msgspec.json.encode(problem), problem.status)
 
 
-_DRIFTS = tuple(name.encode() for name in DRIFTS)
-_NOTHING = (NULL, NULL, NULL, 0)
-"""Score, skill, coverage and how many were scored, where nothing was yet."""
-
-
 def _is_cold(outcomes: Outcomes, place: int) -> bool:
     cautions = outcomes.cautions.get(place)
     return cautions is not None and len(COLD.intersection(one.code for one in cautions)) == len(COLD)
-
-
-def _warned(outcomes: Outcomes, place: int) -> bytes:
-    cautions = outcomes.cautions.get(place)
-    return _warnings(cautions) if cautions else b"[]"
 
 
 @lru_cache(maxsize=1024)

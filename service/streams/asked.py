@@ -1,13 +1,16 @@
-"""What a request about streams is for: whose stream, of which model, in what form."""
+"""What a request about streams asks: whose stream, of which model, in what form; which rows, what to say of them."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from starlette.types import Scope
 
+from forecasting.errors import WindowRejected
 from forecasting.log.records import Key
+from forecasting.streams.pushes import Pushes
 from service.body import JSON
 from service.guard import ANONYMOUS
 from service.streams.schemas import ID_PATTERN
@@ -34,6 +37,38 @@ def stream_asked(scope: Scope) -> Target | None:
         return None
     found = _PUSH.fullmatch(path)
     return None if found is None else Target(found[1], found[2])
+
+
+class Wish(NamedTuple):
+    """What the answer to a push shall hold: intervals of these levels, so many steps."""
+
+    levels: tuple[int, ...]
+    steps: int
+
+
+class Spot(NamedTuple):
+    """Where a push stands in its request, and its times and rows in the push."""
+
+    pointer: str = ""
+    times: str = "/last_timestamp"
+    rows: str = "/observations"
+
+    def placed(self, error: WindowRejected) -> WindowRejected:
+        """Return an error, whose pointer is that of a push with `timestamps` and `observations`, with one from here."""
+        pointer = error.pointer
+        if pointer.startswith("/timestamps") and self.times != "/timestamps":
+            pointer = self.times
+        if pointer.startswith("/observations"):
+            pointer = self.rows + pointer.removeprefix("/observations")
+        return WindowRejected(str(error), self.pointer + pointer)
+
+
+class Question(NamedTuple):
+    """The rows of a request; of each push, what is to be answered, and where it stands."""
+
+    pushes: Pushes
+    wishes: Sequence[Wish]
+    spots: Sequence[Spot]
 
 
 def key_of(target: Target, scope: Scope) -> Key:

@@ -1,17 +1,27 @@
-"""Forms of answers: JSON with places for what differs from one push to the next."""
+"""Forms of answers: JSON with places for what differs from one push to the next.
+
+The numbers of a push are written by JSON's writer, which knows how few digits a 32-bit float needs, then taken apart
+again: as texts in a row, from which each place of a form takes its own. What would be dozens of numpy's smallest calls
+is a list then.
+"""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from itertools import chain, pairwise
+from operator import itemgetter
+from typing import NamedTuple
 
 import msgspec
 import numpy as np
 import orjson
-from jaxtyping import Float
+from jaxtyping import Int
 
 from forecasting.streams.pushes import Outcomes
+from forecasting.streams.scoring import Scores
 from forecasting.streams.streamed import Streamed
-from forecasting.streams.tracking import Scores
+from service.telemetry import DRIFTS
 
 PUSH = (
     b'{"model":%b,"stream":"%b","sequence":%d,"timestamp":"%b","accepted":%d,"replayed":%b,"forecast":[%b],"score":%b,'
@@ -25,82 +35,131 @@ OUTCOME = (
 )
 """What came of one of many."""
 
-COLUMN = (
-    ("actual", "point", "median", "error"),
-    b'%b:{"actual":%%b,"point":%%b,"median":%%b,"error":%%b,"covered":{%b}}',
-)
-"""How the forecast of one column fared: its numbers, before those by level, and their form."""
+COLUMN = b'%b:{"actual":%%b,"point":%%b,"median":%%b,"error":%%b,"covered":{%b}}'
+"""How the forecast of one column fared."""
 
+SCORE = b'{"step":1,"columns":{%b}}'
 NULL = b"null"
-FLAGS = {b"1.0": b"true", b"0.0": b"false", NULL: NULL}
 
-Row = list[bytes]
-"""Numbers of one push as texts: of each step point, median, and by level and column low and high; of each column of the
-forecast before what `COLUMN` names, and by level whether it was covered; the skill; by level the coverage."""
+
+class Told(NamedTuple):
+    """What is said of a push, as JSON: its forecast, how the one before fared, and all of them so far."""
+
+    forecast: bytes = b""
+    score: bytes = NULL
+    skill: bytes = NULL
+    coverage: bytes = NULL
+    scored: int = 0
+    drift: bytes = DRIFTS[0].encode()
+
+
+class Places(NamedTuple):
+    """Where the numbers of a push are in its row; `running` has count, drift, skill by target and coverage by level."""
+
+    point: Int[np.ndarray, "step target"]
+    median: Int[np.ndarray, "step target"]
+    actual: Int[np.ndarray, "three target"]
+    running: Int[np.ndarray, " running"]
+    error: Int[np.ndarray, " target"]
+    covered: Int[np.ndarray, "target level"]
+    ends: Int[np.ndarray, "end step target"]
+    times: Int[np.ndarray, " step"]
+
+    @classmethod
+    def of(cls, horizon: int, targets: int, levels: int) -> Places:
+        """Count them; so many levels are told."""
+        shapes = (
+            *((horizon, targets), (horizon, targets), (3, targets), (2 + targets + levels,)),
+            *((targets,), (targets, levels), (2 * levels, horizon, targets), (horizon,)),
+        )
+        starts = np.cumsum([0, *map(math.prod, shapes)]).tolist()
+        return cls(*(np.arange(*span).reshape(shape) for span, shape in zip(pairwise(starts), shapes, strict=True)))
+
+    def forecast(self, steps: int, levels: int) -> list[int]:
+        """Return those that the steps of a forecast are filled from."""
+        found: list[int] = []
+        for step in range(steps):
+            found += [int(self.times[step]), *self.point[step].tolist(), *self.median[step].tolist()]
+            for level in range(levels):
+                found += self.ends[2 * level : 2 * level + 2, step].T.ravel().tolist()
+        return found
+
+    def column(self, target: int) -> list[int]:
+        """Return those that tell how the forecast of a column fared."""
+        return [*self.actual[:, target].tolist(), int(self.error[target]), *self.covered[target].tolist()]
 
 
 class Form:
-    """The parts of an answer for one choice of levels and steps."""
+    """What is said of a push, for one choice of levels and steps."""
 
     def __init__(self, model: Streamed, levels: tuple[int, ...], steps: int) -> None:
-        """Write down what does not differ."""
-        targets, known = model.spec.targets, model.tracking.levels
-        names = [msgspec.json.encode(name).replace(b"%", b"%%") for name in targets]
-        self._targets, self._count, self._steps = len(targets), steps, _steps(names, levels, steps)
-        self._chosen = [known.index(level) for level in levels]
-        self._ends = [end for level in self._chosen for end in (2 * level, 2 * level + 1)]
-        self._width = self._targets * (2 + len(self._ends))
-        self._scored = len(COLUMN[0]) + len(levels)
+        """Write down what does not differ, and where the numbers are that do."""
+        names = [msgspec.json.encode(name).replace(b"%", b"%%") for name in model.spec.targets]
+        places = Places.of(model.spec.horizon, len(names), len(levels))
+        chosen = [model.tracking.levels.index(level) for level in levels]
+        scores = model.tracking.split(np.arange(model.tracking.scored)[None])
+        self._targets, self._levels = len(names), len(levels)
+        self._taken, self._held = _taken(scores, chosen), scores.covered[0][:, chosen].ravel()
+        self._ends = np.array([end for level in chosen for end in (2 * level, 2 * level + 1)], dtype=np.int64)
         covered = b",".join(b'"%d":%%b' % level for level in levels)
-        self._columns = [(COLUMN[1] % (name, covered), name % () + b":null") for name in names]
+        self._forecast = _steps(names, levels, steps), itemgetter(*places.forecast(steps, len(levels)))
+        self._columns = [(COLUMN % (name, covered), name % () + b":null") for name in names]
+        self._scored = [places.column(target) for target in range(len(names))]
+        self._score = SCORE % b",".join(form for form, _ in self._columns), itemgetter(*chain(*self._scored))
+        self._running = slice(int(places.running[0]), int(places.running[-1]) + 1)
         self._coverage = b"{%b}" % covered
-        self._skill = steps * self._width + self._targets * self._scored
 
-    def rows(self, outcomes: Outcomes, places: slice | Sequence[int], scores: Scores) -> list[Row]:
-        """Return the numbers of some pushes, with as few digits as tell a 32-bit float from its neighbours."""
-        point, median, ends = (part[places] for part in (outcomes.point, outcomes.median, outcomes.ends))
-        count, steps, targets = len(point), self._count, self._targets
-        said = np.empty((count, self._skill + 1 + len(self._chosen)), dtype=np.float32)
-        forecast = said[:, : steps * self._width].reshape(count, steps, self._width)
-        forecast[..., :targets], forecast[..., targets : 2 * targets] = point[:, :steps], median[:, :steps]
-        if self._ends:
-            pairs = forecast[..., 2 * targets :].reshape(count, steps, len(self._chosen), targets, 2)
-            pairs[...] = ends[:, self._ends, :steps].reshape(count, -1, 2, steps, targets).transpose(0, 3, 1, 4, 2)
-        last = said[:, steps * self._width : self._skill].reshape(count, targets, self._scored)
-        last[..., 0], last[..., 1], last[..., 2] = scores.actual, scores.point, scores.median
-        np.subtract(scores.actual, scores.point, out=last[..., 3])
-        last[..., len(COLUMN[0]) :] = scores.covered[..., self._chosen]
-        said[:, self._skill], said[:, self._skill + 1 :] = means_of(scores.skills), scores.coverage[:, self._chosen]
-        return texts_of(said)
+    def told(self, outcomes: Outcomes, place: int, times: Sequence[bytes]) -> Told:
+        """Return what is said of the push at a place among outcomes; `times` are those of the steps after its row."""
+        row = self._row(outcomes, place)
+        row += times
+        form, fill = self._forecast
+        forecast = form % fill(row)
+        count, drift, *rest = row[self._running]
+        drifts = Told().drift if drift == NULL else DRIFTS[int(float(drift))].encode()
+        if count in {NULL, b"0.0"}:
+            return Told(forecast, drift=drifts)
+        skills, shares = rest[: self._targets], rest[self._targets :]
+        coverage = self._coverage % tuple(shares) if shares else NULL
+        return Told(forecast, self._fared(row), _mean(skills), coverage, int(float(count)), drifts)
 
-    def forecast(self, row: Row, times: Sequence[bytes]) -> bytes:
-        """Return the steps of a forecast, one behind the other."""
-        width = self._width
-        filled: list[bytes] = []
-        for step in range(self._count):
-            filled.append(times[step])
-            filled += row[step * width : (step + 1) * width]
-        return self._steps % tuple(filled)
+    def _row(self, outcomes: Outcomes, place: int) -> list[bytes]:
+        """Return the numbers of a push as texts; NaN is null."""
+        score, targets = outcomes.score[place], self._targets
+        taken = score.take(self._taken)
+        parts = [outcomes.point[place], outcomes.median[place], taken, taken[:targets] - taken[targets : 2 * targets]]
+        if self._levels:
+            parts += [score.take(self._held) > 0, outcomes.ends[place].take(self._ends, axis=0)]
+        text: bytes = orjson.dumps(parts, option=orjson.OPT_SERIALIZE_NUMPY)
+        return text.translate(None, b"[]").split(b",")
 
-    def score(self, row: Row) -> bytes:
+    def _fared(self, row: list[bytes]) -> bytes:
         """Return how the forecast before fared; null where nothing of it could be scored."""
-        width, begin = self._scored, self._count * self._width
-        parts = [row[at : at + width] for at in range(begin, self._skill, width)]
-        if all(part[0] == NULL for part in parts):
+        form, fill = self._score
+        filled = fill(row)
+        if NULL not in filled:
+            whole: bytes = form % filled
+            return whole
+        parts = [tuple([row[place] for place in places]) for places in self._scored]
+        if all(NULL in part for part in parts):
             return NULL
-        columns = (_column(*form, part) for form, part in zip(self._columns, parts, strict=True))
-        return b'{"step":1,"columns":{%b}}' % b",".join(columns)
-
-    def running(self, row: Row) -> tuple[bytes, bytes]:
-        """Return the skill, and the coverage by level."""
-        coverage = row[self._skill + 1 :]
-        return row[self._skill], self._coverage % tuple(coverage) if coverage else NULL
+        columns = zip(self._columns, parts, strict=True)
+        return SCORE % b",".join(nothing if NULL in part else form % part for (form, nothing), part in columns)
 
 
-def texts_of(rows: Float[np.ndarray, "rows numbers"]) -> list[Row]:
-    """Return numbers as texts; JSON's writer knows how few digits a 32-bit float needs. NaN is null."""
-    text = orjson.dumps(rows, option=orjson.OPT_SERIALIZE_NUMPY)
-    return [row.split(b",") for row in text[2:-2].split(b"],[")]
+def _taken(scores: Scores, chosen: Sequence[int]) -> Int[np.ndarray, " some"]:
+    """Return where in a score the numbers are that are told as they are: those of `Places.actual` and `running`."""
+    return np.concatenate(
+        [
+            *(scores.actual[0], scores.point[0], scores.median[0]),
+            *(scores.count, scores.drift, scores.skills[0], scores.coverage[0, chosen]),
+        ]
+    )
+
+
+def _mean(skills: Sequence[bytes]) -> bytes:
+    there = [float(skill) for skill in skills if skill != NULL]
+    return f"{sum(there) / len(there):.7g}".encode() if there else NULL
 
 
 def _steps(names: Sequence[bytes], levels: Sequence[int], steps: int) -> bytes:
@@ -109,16 +168,3 @@ def _steps(names: Sequence[bytes], levels: Sequence[int], steps: int) -> bytes:
     intervals = b",".join(b'"%d":%b' % (level, pairs) for level in levels)
     form = b'{"timestamp":"%%b","step":%d,"point":%b,"median":%b,"intervals":{%b}}'
     return b",".join(form % (step, each, each, intervals) for step in range(1, steps + 1))
-
-
-def _column(form: bytes, nothing: bytes, part: Row) -> bytes:
-    if part[0] == NULL:
-        return nothing
-    first = len(COLUMN[0])
-    return form % (*part[:first], *(FLAGS[flag] for flag in part[first:]))
-
-
-def means_of(skills: Float[np.ndarray, "pushes target"]) -> list[float]:
-    """Return the mean of what there is of each row; to ask numpy for it takes five times as long for one row."""
-    there = ([one for one in row if one == one] for row in skills.tolist())  # noqa: PLR0124 - NaN is not
-    return [sum(row) / len(row) if row else np.nan for row in there]

@@ -22,9 +22,9 @@ from service.schemas import Limits, StreamsState
 from service.settings import Settings
 from service.streams.answers import Writer
 from service.streams.arrow import read_table
-from service.streams.asked import ARROW, MEDIA, PLAIN, Target, is_arrow, key_of, principal_of
+from service.streams.asked import ARROW, MEDIA, PLAIN, Question, Spot, Target, is_arrow, key_of, principal_of
 from service.streams.queue import Queue, Share
-from service.streams.requests import Question, Reader, Spot
+from service.streams.requests import Reader
 from service.streams.store import Store
 from service.streams.tabular import write_table
 from service.telemetry import DRIFTS, Metrics

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Mapping, Sequence
 from itertools import chain
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -22,46 +22,15 @@ from forecasting.windows import LARGEST, RawWindow, read_rows
 from service.answers import nanoseconds, raw_window
 from service.body import decode_as, quotes_of, refuse_repeated_keys
 from service.schemas import Limits
+from service.streams.asked import Question, Spot, Wish
 from service.streams.schemas import CorrectionRequest, ObserveRequest, PushRequest, StreamPush
 
 _PUSH = msgspec.json.Decoder(PushRequest)
 _OBSERVE = msgspec.json.Decoder(ObserveRequest)
 _CORRECTION = msgspec.json.Decoder(CorrectionRequest)
 
-USUAL_QUOTES = 6
-"""Quotation marks of a body of `observations` and `last_timestamp`; a key that stands twice needs more."""
-
-
-class Wish(NamedTuple):
-    """What the answer to a push shall hold: intervals of these levels, so many steps."""
-
-    levels: tuple[int, ...]
-    steps: int
-
-
-class Spot(NamedTuple):
-    """Where a push stands in its request, and its times and rows in the push."""
-
-    pointer: str = ""
-    times: str = "/last_timestamp"
-    rows: str = "/observations"
-
-    def placed(self, error: WindowRejected) -> WindowRejected:
-        """Return an error, whose pointer is that of a push with `timestamps` and `observations`, with one from here."""
-        pointer = error.pointer
-        if pointer.startswith("/timestamps") and self.times != "/timestamps":
-            pointer = self.times
-        if pointer.startswith("/observations"):
-            pointer = self.rows + pointer.removeprefix("/observations")
-        return WindowRejected(str(error), self.pointer + pointer)
-
-
-class Question(NamedTuple):
-    """The rows of a request; of each push, what is to be answered, and where it stands."""
-
-    pushes: Pushes
-    wishes: Sequence[Wish]
-    spots: Sequence[Spot]
+USUAL_QUOTES, USUAL_QUOTES_OF_MANY = 6, 10
+"""Quotation marks of `observations` and `last_timestamp`, and with `stream`; a key that stands twice needs more."""
 
 
 class Reader:
@@ -88,7 +57,7 @@ class Reader:
         if quotes != quotes_of(request):
             refuse_repeated_keys(body)
         window, wish = self._checked(stream, request)
-        pushes = _joined(principal, [(stream, window)], self._spec, request.history)
+        pushes = _joined(principal, [(stream, window)], self._spec, bool(request.history))
         return Question(pushes, (wish,), (_spot("", request),))
 
     def observe(self, principal: str, body: bytes, most: int) -> Question:
@@ -98,7 +67,12 @@ class Reader:
             NotJson, WindowRejected: it cannot be used, or one of them cannot; nothing of it is.
         """
         request = decode_as(_OBSERVE, body, _advice)
-        if body.count(b'"') != 2 + sum(map(quotes_of, request.streams)):
+        quotes = body.count(b'"') - 2
+        if quotes == USUAL_QUOTES_OF_MANY * len(request.streams) and len(request.streams) <= most:
+            usual = self._usual_rows(principal, request.streams)
+            if usual is not None:
+                return usual
+        if quotes != sum(map(quotes_of, request.streams)):
             refuse_repeated_keys(body)
         history = _all_or_none(request.streams)
         spots = [_spot(f"/streams/{place}", one) for place, one in enumerate(request.streams)]
@@ -130,17 +104,34 @@ class Reader:
 
     def _usual_row(self, principal: str, stream: str, request: PushRequest) -> Question | None:
         """Return the push of one plain row with its time, as most are, in a fraction of the time; None for others."""
-        rows, time = request.observations, request.last_timestamp
-        if rows is None or time is None or len(rows) != 1 or not self._plain or len(rows[0]) != self._width:
+        row = self._plain_row(request)
+        if row is None or request.last_timestamp is None:
+            return None
+        values, times = np.array((row,), dtype=np.float32), np.array((nanoseconds(request.last_timestamp),))
+        return Question(Pushes(principal, (stream,), _ONE, times, values), (self.usual,), _HERE)
+
+    def _usual_rows(self, principal: str, streams: Sequence[StreamPush]) -> Question | None:
+        """Return the pushes of one such row to each of many streams; None where one of them is another."""
+        rows = [self._plain_row(one) for one in streams]
+        times = [nanoseconds(one.last_timestamp) for one in streams if one.last_timestamp is not None]
+        if None in rows or len(times) < len(rows):
+            return None
+        count = len(rows)
+        names, values = [one.stream for one in streams], np.array(rows, dtype=np.float32)
+        spots = [Spot(f"/streams/{place}") for place in range(count)]
+        return Question(
+            Pushes(principal, names, np.arange(count + 1), np.array(times), values), [self.usual] * count, spots
+        )
+
+    def _plain_row(self, request: PushRequest) -> Any:
+        """Return the only row of a push, if all of it are numbers; None for any other push."""
+        rows = request.observations
+        if rows is None or len(rows) != 1 or not self._plain or len(rows[0]) != self._width:
             return None
         if request.horizon is not None or request.history:
             return None
         row: Any = rows[0]
-        if None in row or not -LARGEST < min(row) <= max(row) < LARGEST:
-            return None
-        values = np.array(rows, dtype=np.float32)
-        pushes = Pushes(principal, (stream,), _ONE, np.array((nanoseconds(time),)), values)
-        return Question(pushes, (self.usual,), _HERE)
+        return None if None in row or not -LARGEST < min(row) <= max(row) < LARGEST else row
 
     def _behind(self, pointer: str, request: StreamPush) -> tuple[Window, Wish]:
         try:
@@ -229,9 +220,9 @@ def _ahead(spec: Spec, windows: Sequence[Window]) -> Float[np.ndarray, "pushes h
 
 def _all_or_none(streams: Sequence[StreamPush]) -> bool:
     """Return whether a request is of history."""
-    first = streams[0].history
+    first = bool(streams[0].history)
     for place, one in enumerate(streams):
-        if one.history != first:
+        if bool(one.history) != first:
             message = "history belongs to all streams of a request, or to none: send two requests"
             raise WindowRejected(message, f"/streams/{place}/history")
     return first

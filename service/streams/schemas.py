@@ -23,7 +23,7 @@ class PushRequest(WindowRequest, frozen=True, kw_only=True, forbid_unknown_field
     kept, and nothing is forecast from them.
     """
 
-    history: bool = False
+    history: bool | None = None
 
 
 class StreamPush(PushRequest, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -12,8 +12,7 @@ from forecasting.errors import GatecastError
 from forecasting.streams.pushes import Outcomes
 from forecasting.streams.streamed import Streamed
 from service.problems import problem_of, row_for
-from service.streams.forms import means_of
-from service.streams.requests import Question
+from service.streams.asked import Question
 from service.telemetry import DRIFTS
 
 FINE = 200
@@ -29,15 +28,23 @@ def write_table(
     (of its newest row), `accepted`, `replayed`, `scored`, `skill`, `drift`, and of the forecast `step`, the targets,
     `<target>-median`, `<target>-lo-<level>` and `<target>-hi-<level>`. What was refused, and history, has one row.
     """
-    table = pa.table(_of_pushes(model, outcomes, first, question, errors))
-    taken = np.array([at not in errors for at in range(table.num_rows)])
+    columns = _of_pushes(model, outcomes, first, question, errors)
+    taken = np.ones(len(question.wishes), dtype=bool)
+    taken[list(errors)] = False
     said = taken & (not question.pushes.history)
     steps = np.where(said, [wish.steps for wish in question.wishes], 1)
     push = np.repeat(np.arange(len(steps)), steps)
     step = np.arange(len(push)) - np.repeat(np.cumsum(steps) - steps, steps)
-    table = table.take(pa.array(push)).append_column("step", pa.array(step + 1, pa.int32(), mask=~said[push]))
+    if len(push) > len(steps):
+        columns = {name: column.take(pa.array(push)) for name, column in columns.items()}
+    shown = said[push]
+    columns["step"] = pa.array(step + 1, pa.int32(), mask=~shown)
     for name, values in _of_steps(model, outcomes, question):
-        table = table.append_column(name, _masked(values[first + push, step], said[push]))
+        columns[name] = _masked(values[first + push, step], shown)
+    return _written(pa.table(columns))
+
+
+def _written(table: pa.Table) -> bytes:
     sink = pa.BufferOutputStream()
     with pa.ipc.new_stream(sink, table.schema) as writer:
         writer.write_table(table)
@@ -48,25 +55,27 @@ def write_table(
 def _of_pushes(
     model: Streamed, outcomes: Outcomes, first: int, question: Question, errors: Mapping[int, GatecastError]
 ) -> dict[str, pa.Array]:
-    names = question.pushes.names
-    part = slice(first, first + len(names))
-    taken = np.array([at not in errors for at in range(len(names))])
+    count = len(question.pushes.names)
+    part = slice(first, first + count)
+    taken, status, detail = np.ones(count, dtype=bool), np.full(count, FINE), pa.nulls(count, pa.string())
+    if errors:
+        taken[list(errors)] = False
+        status[list(errors)] = [row_for(error).status for error in errors.values()]
+        detail = pa.array([_why(errors[at]) if at in errors else None for at in range(count)], pa.string())
     scores = model.tracking.split(outcomes.score[part])
     known = taken & (scores.count > 0)
     drifts = np.where(taken & (scores.drift > 0), scores.drift, 0).astype(np.int64)
     return {
-        "stream": pa.array(names, pa.string()),
-        "status": pa.array(
-            [row_for(errors[at]).status if at in errors else FINE for at in range(len(names))], pa.int16()
-        ),
-        "detail": pa.array([_why(errors[at]) if at in errors else None for at in range(len(names))], pa.string()),
+        "stream": pa.array(question.pushes.names, pa.string()),
+        "status": pa.array(status, pa.int16()),
+        "detail": detail,
         "version": _versions(model, outcomes, first, taken),
         "sequence": pa.array(outcomes.seq[part], mask=~taken),
         "timestamp": pa.array(outcomes.time[part], mask=~taken).cast(TIMES),
         "accepted": pa.array(outcomes.accepted[part], mask=~taken),
         "replayed": pa.array(outcomes.replayed[part], mask=~taken),
         "scored": pa.array(np.where(known, scores.count, 0).astype(np.int64), mask=~taken),
-        "skill": _masked(np.array(means_of(scores.skills), np.float32), known),
+        "skill": _masked(_means(scores.skills), known),
         "drift": pa.array(DRIFTS).take(pa.array(drifts, mask=~taken)),
     }
 
@@ -84,15 +93,26 @@ def _of_steps(
             yield f"{target}-hi-{level}", outcomes.ends[:, end + 1, :, place]
 
 
+def _means(skills: Float[np.ndarray, "pushes target"]) -> Float[np.ndarray, " pushes"]:
+    """Return the mean of what there is of each row, NaN where there is nothing."""
+    there = ~np.isnan(skills)
+    with np.errstate(invalid="ignore"):
+        means: np.ndarray = np.where(there, skills, 0.0).sum(axis=1, dtype=np.float64) / there.sum(axis=1)
+    return means.astype(np.float32)
+
+
 def _masked(values: Float[np.ndarray, " rows"], shown: Bool[np.ndarray, " rows"]) -> pa.Array:
-    return pa.array(values, pa.float32(), mask=~shown | np.isnan(values))
+    hidden = ~shown | np.isnan(values)
+    return pa.array(values, pa.float32(), mask=hidden) if hidden.any() else pa.array(values, pa.float32())
 
 
 def _versions(model: Streamed, outcomes: Outcomes, first: int, taken: Bool[np.ndarray, " pushes"]) -> pa.Array:
+    others = {place - first: one for place, one in outcomes.answered.items() if 0 <= place - first < len(taken)}
+    if taken.all() and not others:
+        return pa.repeat(model.version.version, len(taken))
     found = np.full(len(taken), model.version.version, dtype=object)
-    for place, version in outcomes.answered.items():
-        if first <= place < first + len(taken):
-            found[place - first] = version.version
+    for at, version in others.items():
+        found[at] = version.version
     return pa.array(found, pa.string(), mask=~taken)
 
 

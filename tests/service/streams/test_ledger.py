@@ -151,7 +151,7 @@ def test_a_stream_tells_how_its_forecasts_fared(streams: TestClient) -> None:
     answer = streams.get(stream("south"))
     found = msgspec.json.decode(answer.content, type=StreamDescription)
     assert (found.series, found.sequence, found.timestamp, found.scored) == ("south", 5, hour(5), 5)
-    assert found.skill == answers[-1]["skill"]
+    assert found.skill == pytest.approx(answers[-1]["skill"], rel=1e-5)
     assert found.coverage
     assert found.coverage["90"] == answers[-1]["coverage"]["90"]
 
