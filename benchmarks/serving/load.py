@@ -49,22 +49,28 @@ def parse(output: str) -> Said:
 
 
 def load(server: Server, connections: int, seconds: int) -> Load:
-    """Ask as fast as answers come, over that many connections."""
+    """Ask the same as fast as answers come, over that many connections."""
     body = server.log.with_name("body.json")
     body.write_bytes(server.contender.body)
+    return run(server, connections, seconds, SCRIPT, str(body))[0]
+
+
+def run(server: Server, connections: int, seconds: int, script: Path, *arguments: str) -> tuple[Load, int]:
+    """Ask what a script says; return what was measured, and how many answers came."""
     command = ["taskset", "--cpu-list", str(CLIENT_CORE), "wrk", "--threads", "1", "--connections", str(connections)]
-    command += ["--duration", f"{seconds}s", "--script", str(SCRIPT), server.url, "--", str(body)]
+    command += ["--duration", f"{seconds}s", "--script", str(script), server.url, "--", *arguments]
     before = server.processor_seconds()
     done = subprocess.run(command, check=True, capture_output=True, text=True)
     spent = server.processor_seconds() - before
     said = parse(done.stdout)
-    return Load(
+    measured = Load(
         rate=said.requests / said.microseconds * 1e6,
         p50=said.p50,
         p99=said.p99,
         processor=spent / max(said.requests, 1) * 1e6,
         failed=said.failed,
     )
+    return measured, said.requests
 
 
 def need_wrk() -> None:

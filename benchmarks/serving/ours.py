@@ -29,10 +29,10 @@ RESIDUALS = 999
 DECISION = {"promote": True, "reason": "measured"}
 
 
-def measured_bundle(seed: int = 0) -> Bundle:
+def measured_bundle(seed: int = 0, case: Case = CASE) -> Bundle:
     """Return the model: weights drawn from a seed, intervals calibrated on errors that are drawn too."""
     torch.manual_seed(seed)
-    bundle = bundle_of(CASE)
+    bundle = bundle_of(case)
     for weight in bundle.forecaster.parameters():
         weight.add_(0.05 * torch.randn_like(weight))  # some start at zero, whatever the seed
     return replace(bundle, calibration=_calibration(bundle.scaler))
@@ -45,12 +45,12 @@ def _calibration(scaler: Scaler) -> Calibration:
     return calibrate([Outcome(said, said, scale, came, scaler.units(None).first(COLUMNS))], (80, 90, 95))
 
 
-def make_home(home: Path, versions: int = 1) -> None:
+def make_home(home: Path, versions: int = 1, case: Case = CASE) -> None:
     """Register that many versions, each with weights of its own; the first is in production."""
     registry = Registry(*embedded(home))
     for seed in range(versions):
         with TemporaryDirectory() as scratch, registry.run(NAME) as run:
-            save_bundle(measured_bundle(seed), Path(scratch) / "bundle")
+            save_bundle(measured_bundle(seed, case), Path(scratch) / "bundle")
             run.register(Path(scratch) / "bundle", _example())
     registry.promote(registry.version(NAME, "1"), DECISION)
 

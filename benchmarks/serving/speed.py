@@ -12,6 +12,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import NamedTuple
 
+from benchmarks.goals import HEAD, Goal
 from benchmarks.measuring import spread
 from benchmarks.publishing import Table
 from benchmarks.serving.contenders import FLOOR, MLFLOW, MLSERVER, MLSERVER_BATCHED, OURS, Contender, floor, ours, peers
@@ -75,8 +76,8 @@ def _side_by_side(found: Sequence[Round]) -> Table:
     head = ("server", *(f"{what}, c={count}" for count in (ALONE, MANY) for what in ("req/s", "p50", "p99", "CPU")))
     rows = []
     for name, _ in {key: None for key in found[0].loads if key[1] == ALONE}:
-        cells = [_cells([one.loads[name, count] for one in found]) for count in (ALONE, MANY)]
-        rows.append((name, *cells[0], *cells[1]))
+        each = [cells([one.loads[name, count] for one in found]) for count in (ALONE, MANY)]
+        rows.append((name, *each[0], *each[1]))
     note = (
         "Medians over the rounds; p50, p99 and CPU (of the server's processes, for a request) in microseconds. A rate "
         "with `!` had failures, counted behind it."
@@ -84,7 +85,8 @@ def _side_by_side(found: Sequence[Round]) -> Table:
     return Table("Side by side", head, rows, note)
 
 
-def _cells(loads: Sequence[Load]) -> tuple[str, ...]:
+def cells(loads: Sequence[Load]) -> tuple[str, ...]:
+    """Return the medians of loads as cells of a table: rate, p50, p99, processor time of a request."""
     rate, p50, p99, processor = (
         f"{statistics.median(values):,.0f}" for values in list(zip(*loads, strict=True))[: len(Load._fields) - 1]
     )
@@ -109,23 +111,6 @@ def _in_process(found: Sequence[Round]) -> Table:
     )
 
 
-class Goal(NamedTuple):
-    """A ratio that is to be at most, or at least, so much."""
-
-    text: str
-    ratio: Callable[[Round], float]
-    bound: float
-    most: bool = False
-
-    def row(self, found: Sequence[Round]) -> tuple[str, ...]:
-        """Say how it stands."""
-        ratios = [self.ratio(one) for one in found]
-        middle = statistics.median(ratios)
-        holds = middle <= self.bound if self.most else middle >= self.bound
-        goal = f"{'<=' if self.most else '>='} {self.bound}"
-        return self.text, goal, spread(ratios, "{:.2f}"), "yes" if holds else "NO"
-
-
 def _goals(found: Sequence[Round]) -> Table:
     goals = [
         Goal("c=1: p50 / (F + K)", _alone_over_floor, 1.25, most=True),
@@ -144,7 +129,7 @@ def _goals(found: Sequence[Round]) -> Table:
         "Ratios within a round: median (the middle half; all). F is the p50 of the bare server at c=1 and its "
         "processor time for a request at c=32. The service runs in one configuration, its defaults, throughout."
     )
-    return Table("Goals", ("ratio", "goal", "measured", "holds"), [goal.row(found) for goal in goals], note)
+    return Table("Goals", HEAD, [goal.row(found) for goal in goals], note)
 
 
 def _alone_over_floor(one: Round) -> float:
