@@ -241,13 +241,14 @@ def _cautions(model: Streamed, some: Some, verdicts: Verdicts, played: Played) -
     plan, lookback = verdicts.plan, model.spec.lookback
     usual = verdicts.plain and not played.screened.any() and plan.seq.min() + 1 >= lookback
     strange = model.spec.panel and bool(model.bundle.scaler.ids)
-    if usual and (not strange or some.profile.places.all()):
+    if usual and model.resync is None and (not strange or some.profile.places.all()):
         return {}
     new = (some.profile.places[plan.member] == 0) & strange
     short = plan.seq + 1 < lookback
     found = dict[int, tuple[Caution, ...]]()
-    for place in np.flatnonzero(new | short).tolist():
-        found[place] = _about(int(plan.seq[place]) + 1 if short[place] else None, lookback, bool(new[place]))
+    for place in np.flatnonzero(new | short | (model.resync is not None)).tolist():
+        rows = int(plan.seq[place]) + 1 if short[place] else None
+        found[place] = _about(rows, lookback, bool(new[place]), model.resync)
     if verdicts.plain and not played.screened.any():
         return found
     screened = set(plan.push[played.screened].tolist())
@@ -261,11 +262,14 @@ def _cautions(model: Streamed, some: Some, verdicts: Verdicts, played: Played) -
 
 
 @lru_cache(maxsize=4096)
-def _about(rows: int | None, lookback: int, new: bool) -> tuple[Caution, ...]:
+def _about(rows: int | None, lookback: int, new: bool, resync: tuple[int, int] | None) -> tuple[Caution, ...]:
     said = []
     if rows is not None:
         said.append(Caution("short-history", f"{rows} rows so far; this model is trained to look back on {lookback}"))
     if new:
         detail = "no such series in training; scaled by the statistics of all series together"
         said.append(Caution("unknown-series", detail))
+    if resync is not None:
+        detail = f"every {resync[0]} rows the state is built anew from the last {resync[1]}: carried on, it does worse"
+        said.append(Caution("resync", detail))
     return tuple(said)
