@@ -26,6 +26,9 @@ from forecasting.streams.streamed import Streamed
 MOST_ROWS = 100_000
 """Rows that are played again for one correction, at most."""
 
+SPAN = 64
+"""Rows that are looked through together for one that came."""
+
 
 @dataclass(frozen=True)
 class Change:
@@ -95,8 +98,18 @@ def changed_row(
         raise WindowRejected(message, "/observation")
     if np.array_equal(np.frombuffer(old.values, np.float32), values, equal_nan=True):
         return None
-    kind = Kind.PUSHED if old.kind == Kind.FILLER else old.kind
+    kind = _kind_before(log, stream, old.seq) if old.kind == Kind.FILLER else old.kind
     return old._replace(values=values.tobytes(), revision=old.revision + 1, kind=int(kind))
+
+
+def _kind_before(log: Log, stream: Stream, seq: int) -> int:
+    """Return what the last row that came before one is: history, from which nothing is forecast, or pushed."""
+    for stop in range(seq, 0, -SPAN):
+        came = [row.kind for row in log.rows([(stream.id, max(stop - SPAN, 0), stop - 1)])[0]]
+        came = [kind for kind in came if kind != Kind.FILLER]
+        if came:
+            return came[-1]
+    return Kind.PUSHED  # rows before were deleted by age, which those of the history are first
 
 
 def unchanged(model: Streamed, log: Log, stream: Stream) -> Outcomes:

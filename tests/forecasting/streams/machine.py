@@ -35,6 +35,8 @@ class Answer:
     point: np.ndarray | None = None
     median: np.ndarray | None = None
     ends: np.ndarray | None = None
+    asked: tuple[int, ...] | None = None
+    """Which of all ends that are tracked `ends` are; None: all of them."""
 
 
 class World(Protocol):
@@ -44,7 +46,11 @@ class World(Protocol):
 
     def push_all(self, pushes: list[tuple[str, int, np.ndarray]]) -> list[Answer]: ...
 
+    def add_history(self, name: str, times: list[int], rows: list[np.ndarray]) -> Answer: ...
+
     def correct(self, name: str, time: int, row: np.ndarray) -> Answer: ...
+
+    def erase(self, name: str) -> str: ...
 
     def crash(self) -> None: ...
 
@@ -71,7 +77,6 @@ class Machine(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.world = self.begin()
-        self.version = "1"
         self.oracles = {name: Oracle(self.models, "north" if name == "north" else None) for name in NAMES}
 
     def begin(self) -> World:
@@ -82,11 +87,21 @@ class Machine(RuleBasedStateMachine):
 
     @rule(name=NAME, rows=ROWS, gap=st.integers(0, MOST_GAPS))
     def push_what_comes_next(self, name: str, rows: list[np.ndarray], gap: int) -> None:
-        oracle = self.oracles[name]
-        gap = gap if oracle.rows else 0
-        first = (oracle.rows[-1].time + HOUR * (1 + gap)) if oracle.rows else START
-        times = [first + HOUR * place for place in range(len(rows))]
+        times = self._next_times(name, len(rows), gap)
         self._accept(name, times, rows, self.world.push(name, times, rows))
+
+    @rule(name=NAME, rows=ROWS, gap=st.integers(0, MOST_GAPS))
+    def add_history(self, name: str, rows: list[np.ndarray], gap: int) -> None:
+        oracle = self.oracles[name]
+        times = self._next_times(name, len(rows), gap)
+        answer = self.world.add_history(name, times, rows)
+        if oracle.pushed:
+            assert answer.code == "begun"
+            return
+        assert (answer.code, answer.replayed) == ("ok", False)
+        self._fill_up_to(name, times[0])
+        oracle.rows += [Row(time, row, None, history=True) for time, row in zip(times, rows, strict=True)]
+        assert answer.seq == len(oracle.rows) - 1
 
     @rule(rows=st.tuples(ROW, ROW))
     def push_to_both_at_once(self, rows: tuple[np.ndarray, np.ndarray]) -> None:
@@ -102,7 +117,7 @@ class Machine(RuleBasedStateMachine):
         row = self.oracles[name].rows[seq]
         answer = self.world.push(name, [row.time], [row.values])
         if row.version is None:
-            assert answer.code == "late"
+            assert answer.code == ("stream" if row.history else "late")
             return
         assert (answer.code, answer.replayed, answer.seq, answer.version) == ("ok", True, seq, row.version)
         self._same(name, seq, answer)
@@ -114,7 +129,8 @@ class Machine(RuleBasedStateMachine):
         was = self.oracles[name].rows[seq]
         if any(np.array_equal(row, one, equal_nan=True) for one in (was.values, *was.earlier)):
             return
-        assert self.world.push(name, [was.time], [row]).code == ("late" if was.version is None else "changed")
+        came = was.history or was.version is not None
+        assert self.world.push(name, [was.time], [row]).code == ("changed" if came else "late")
 
     @rule(name=NAME, row=ROW)
     def push_what_leaves_out_too_much(self, name: str, row: np.ndarray) -> None:
@@ -136,9 +152,15 @@ class Machine(RuleBasedStateMachine):
         self._note_origins(name)
         oracle.freeze(seq, self.world.open_versions())
         before = [one.version for one in oracle.rows[:seq] if one.version]
-        version = was.version or (before[-1] if before else self.version)
-        oracle.rows[seq] = Row(was.time, row, version, was.stands, (*was.earlier, was.values))
-        self._same(name, len(oracle.rows) - 1, answer)
+        version = was.version or (before[-1] if before else None)
+        oracle.rows[seq] = Row(was.time, row, version, was.stands, (*was.earlier, was.values), version is None)
+        if oracle.pushed:
+            self._same(name, len(oracle.rows) - 1, answer)
+
+    @rule(name=NAME)
+    def erase_a_stream(self, name: str) -> None:
+        assert self.world.erase(name) == ("ok" if self.oracles[name].rows else "no-such-stream")
+        self.oracles[name] = Oracle(self.models, self.oracles[name].series)
 
     @rule()
     def crash(self) -> None:
@@ -154,7 +176,6 @@ class Machine(RuleBasedStateMachine):
 
     @rule(version=st.sampled_from(["1", "2"]))
     def swap_the_model(self, version: str) -> None:
-        self.version = version
         self.world.swap(version)
 
     @rule()
@@ -165,14 +186,24 @@ class Machine(RuleBasedStateMachine):
         name = data.draw(st.sampled_from([name for name in NAMES if self.oracles[name].rows]))
         return name, data.draw(st.integers(0, len(self.oracles[name].rows) - 1))
 
+    def _next_times(self, name: str, count: int, gap: int) -> list[int]:
+        """Return times of rows that come next, the first of them behind some steps that are left out."""
+        rows = self.oracles[name].rows
+        first = (rows[-1].time + HOUR * (1 + gap)) if rows else START
+        return [first + HOUR * place for place in range(count)]
+
+    def _fill_up_to(self, name: str, time: int) -> None:
+        """Note the rows that never came before a time."""
+        rows, nothing = self.oracles[name].rows, np.full(2, np.nan, np.float32)
+        last = rows[-1].time if rows else time - HOUR
+        rows += [Row(at, nothing, None) for at in range(last + HOUR, time, HOUR)]
+
     def _accept(self, name: str, times: list[int], rows: list[np.ndarray], answer: Answer) -> None:
         """Note rows that were accepted, with the steps they leave out, and hold the answer against a cold replay."""
         assert answer.code == "ok", answer.code
         assert not answer.replayed
         oracle = self.oracles[name]
-        nothing = np.full(2, np.nan, np.float32)
-        last = oracle.rows[-1].time if oracle.rows else times[0] - HOUR
-        oracle.rows += [Row(time, nothing, None) for time in range(last + HOUR, times[0], HOUR)]
+        self._fill_up_to(name, times[0])
         oracle.rows += [Row(time, row, answer.version) for time, row in zip(times, rows, strict=True)]
         assert answer.seq == len(oracle.rows) - 1
         self._note_origins(name)
@@ -192,7 +223,8 @@ class Machine(RuleBasedStateMachine):
         version = oracle.rows[seq].version
         assert version is not None
         units = self.models[version].bundle.scaler.units(oracle.series).first(2)
-        for ours, theirs in ((answer.point, told.point), (answer.median, told.median), (answer.ends, told.ends)):
+        ends = told.ends if answer.asked is None else told.ends[list(answer.asked)]
+        for ours, theirs in ((answer.point, told.point), (answer.median, told.median), (answer.ends, ends)):
             assert ours is not None
             np.testing.assert_allclose(
                 (ours - units.mean) / units.std, (theirs - units.mean) / units.std, rtol=1e-5, atol=1e-5

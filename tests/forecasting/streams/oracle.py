@@ -23,7 +23,10 @@ class Told:
 
 @dataclass
 class Row:
-    """An accepted row; `version` issued the forecast at it (None: a filler row), which `stands` after a correction."""
+    """An accepted row; `version` issued the forecast at it, which `stands` after a correction.
+
+    None issued one at a filler row, and at rows before the first push.
+    """
 
     time: int
     values: np.ndarray
@@ -31,6 +34,8 @@ class Row:
     stands: Told | None = None
     earlier: tuple[np.ndarray, ...] = ()
     """The values it had before it was corrected."""
+    history: bool = False
+    """Imported before the first push."""
 
 
 @dataclass
@@ -41,6 +46,11 @@ class Oracle:
     series: str | None
     rows: list[Row] = field(default_factory=list)
     origins: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def pushed(self) -> bool:
+        """Tell whether a row was pushed, with a forecast."""
+        return any(row.version is not None for row in self.rows)
 
     def told(self) -> list[Told | None]:
         """Play all rows and return what is told at each of them."""
@@ -56,6 +66,9 @@ class Oracle:
                     if model.resync is not None and (seq + 1) % model.resync[0] == 0:
                         first = max(self.origins[version], seq + 1 - model.resync[1])
                         states[version] = self._anew(model, self.rows[first : seq + 1])
+            if row.version is None and not any(told):  # from before the first push
+                told.append(None)
+                continue
             version = row.version or next(iter(said))
             model, forecast = self.models[version], said[version]
             if row.stands is not None:

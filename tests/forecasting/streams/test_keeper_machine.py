@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from hypothesis import settings
 
-from forecasting.errors import Changed, GatecastError, Late, WindowRejected
+from forecasting.errors import Begun, Changed, GatecastError, Late, NoSuchStream, StreamError, WindowRejected
 from forecasting.log.memory import MemoryLog
 from forecasting.log.records import Key, Version
 from forecasting.steadiness import Streaming
@@ -15,10 +15,16 @@ from forecasting.streams.keeper import Keeper, Policy
 from forecasting.streams.pushes import Outcomes, Pushes
 from forecasting.streams.streamed import Streamed
 from tests.bundles import make_bundle
-from tests.forecasting.streams.machine import MOST_GAPS, Answer, Machine, World
+from tests.forecasting.streams.machine import HOUR, MOST_GAPS, START, Answer, Machine, World
 
 POLICY = Policy(replay_rows=6, snapshot_rows=3, max_gap_rows=MOST_GAPS)
-CODES: dict[type[GatecastError], str] = {Late: "late", Changed: "changed", WindowRejected: "window-rejected"}
+CODES: dict[type[GatecastError], str] = {
+    Late: "late",
+    Changed: "changed",
+    Begun: "begun",
+    StreamError: "stream",
+    WindowRejected: "window-rejected",
+}
 UNSAFE = Streaming(window=4, origins=9, carried=99, ratio=1.5)
 
 
@@ -54,6 +60,16 @@ class Core:
         out = self.keeper.correct(self.model, Key("p", "tiny", name), time, row)
         return self._answer(out, 0)
 
+    def add_history(self, name: str, times: list[int], rows: list[np.ndarray]) -> Answer:
+        return self._push([name], [0, len(times)], times, rows, history=True)[0]
+
+    def erase(self, name: str) -> str:
+        try:
+            self.keeper.erase(Key("p", "tiny", name))
+        except NoSuchStream:
+            return "no-such-stream"
+        return "ok"
+
     def crash(self) -> None:
         self.keeper = Keeper(self.log, POLICY)
 
@@ -82,9 +98,11 @@ class Core:
     def close(self) -> None:
         self.log.close()
 
-    def _push(self, names: list[str], starts: list[int], times: list[int], rows: list[np.ndarray]) -> list[Answer]:
+    def _push(
+        self, names: list[str], starts: list[int], times: list[int], rows: list[np.ndarray], *, history: bool = False
+    ) -> list[Answer]:
         self.now += 1
-        pushes = Pushes("p", names, np.array(starts), np.array(times), np.stack(rows))
+        pushes = Pushes("p", names, np.array(starts), np.array(times), np.stack(rows), history=history)
         out = self.keeper.push(self.model, pushes, self.now)
         return [self._answer(out, place) for place in range(len(names))]
 
@@ -113,3 +131,17 @@ class ResyncedMachine(CoreMachine):
 
 TestCore, TestResynced = CoreMachine.TestCase, ResyncedMachine.TestCase
 TestCore.settings = TestResynced.settings = settings(max_examples=40, stateful_step_count=25, deadline=None)
+
+
+def test_a_step_left_out_before_the_first_push_is_history_once_it_came() -> None:
+    """No version has begun there, so that none could issue a forecast."""
+    core, row = Core(MODELS), np.array([9.0, 1000.0], np.float32)
+    core.add_history("north", [START, START + HOUR], [row, row])
+    for hour in range(3, 12):
+        core.push("north", [START + hour * HOUR], [row])
+    core.swap("2")
+    core.migrate()
+    assert core.correct("north", START + 2 * HOUR, row).code == "ok"
+    lines = core.keeper.ledger(Key("p", "tiny", "north"), 0, 20)
+    assert [one.observation.seq for one in lines if one.issued] == list(range(3, 12))
+    assert core.push("north", [START + 2 * HOUR], [row]).code == "stream"
