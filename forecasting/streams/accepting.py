@@ -10,28 +10,18 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
-import pandas as pd
 from jaxtyping import Float, Int
 
 from forecasting.admission import Caution
-from forecasting.calendar import Calendar
-from forecasting.errors import Changed, GatecastError, Late, WindowRejected
+from forecasting.errors import Changed, GatecastError, Late
 from forecasting.log.interface import Log
 from forecasting.log.records import Kind
-from forecasting.series import rfc3339
-from forecasting.stepping import EARLIEST, LATEST, fixed_step, times_after, times_between, times_until
+from forecasting.stepping import EARLIEST, LATEST, fixed_step, times_after
+from forecasting.streams.gridding import Bounds, grid_of, refuse_order, utc
 from forecasting.streams.pool import Facts
 from forecasting.streams.pushes import Pushes
 
 FILLER = -1
-
-
-class Bounds(NamedTuple):
-    """What rows of a stream must keep to: the model's grid, how far it forecasts, how many steps may be left out."""
-
-    calendar: Calendar
-    horizon: int
-    most_gaps: int
 
 
 class Plan(NamedTuple):
@@ -136,7 +126,7 @@ class _Judge:
         """Decide about a push; raise without having taken anything of it."""
         first, stop = self._pushes.starts[push : push + 2].tolist()
         member, times = int(self._members[push]), self._pushes.times[first:stop]
-        _refuse_order(times)
+        refuse_order(times)
         known = int(np.searchsorted(times, self._time[member], side="right")) if self._seq[member] >= 0 else 0
         last = self._known(member, times[:known], first) if known else None
         if last is not None and known == len(times):
@@ -181,16 +171,16 @@ class _Judge:
         return any(_same(np.frombuffer(one.values, np.float32), values) for one in self._log.versions(stream, seq))
 
     def _late(self, member: int, time: int) -> Late:
-        last = _utc(self._time[member])
+        last = utc(self._time[member])
         message = (
-            f"a row of {_utc(time)} comes behind {last}, the newest that was accepted; "
+            f"a row of {utc(time)} comes behind {last}, the newest that was accepted; "
             "rows come in the order of time, and PUT corrects one that was accepted"
         )
         return Late(message, last)
 
     def _take(self, push: int, member: int, times: Int[np.ndarray, " new"], first: int) -> None:
         seq, time = self._seq[member], self._time[member]
-        grid = _grid(self._bounds, time if seq >= 0 else None, times)
+        grid = grid_of(self._bounds, time if seq >= 0 else None, times)
         times_after(
             self._bounds.calendar, int(times[-1]), self._bounds.horizon
         )  # the forecast's times, too, must be in range
@@ -209,57 +199,10 @@ class _Judge:
             self._cautions[push] = (Caution("gap", detail),)
 
 
-def _refuse_order(times: Int[np.ndarray, " rows"]) -> None:
-    for place in np.flatnonzero((times < EARLIEST) | (times >= LATEST))[:1].tolist():
-        message = "the time is outside the years 1800 to 2199"
-        raise WindowRejected(message, f"/timestamps/{place}")
-    for place in (np.flatnonzero(times[1:] <= times[:-1]) + 1)[:1].tolist():
-        message = f"timestamp {place} is not after the one before it; send rows oldest first, each time once"
-        raise WindowRejected(message, f"/timestamps/{place}")
-
-
-def _grid(bounds: Bounds, last: int | None, times: Int[np.ndarray, " new"]) -> Int[np.ndarray, " steps"]:
-    """Return the times of the grid from behind `last` to the last of `times`, all of which must be on it."""
-    calendar, most_gaps = bounds.calendar, bounds.most_gaps
-    step = fixed_step(calendar)
-    first, end = int(times[0]) if last is None else last, int(times[-1])
-    if (end - first) // (step or calendar.step // 2) > most_gaps + 2 * len(times):
-        raise _too_many(most_gaps)
-    if last is None and step is None:
-        _on_calendar(calendar, first)
-    grid = times_between(calendar, first, end)[0 if last is None else 1 :]
-    lacking = np.flatnonzero(~np.isin(times, grid))
-    if len(lacking):
-        message = (
-            f"timestamp {lacking[0]} is not on the stream's grid, freq {calendar.freq!r} in {calendar.timezone}"
-            f"{'' if last is None else f', behind {_utc(last)}'}"
-        )
-        raise WindowRejected(message, f"/timestamps/{lacking[0]}")
-    if len(grid) - len(times) > most_gaps:
-        raise _too_many(most_gaps)
-    return grid
-
-
-def _on_calendar(calendar: Calendar, time: int) -> None:
-    try:
-        times_until(calendar, time, 1)
-    except WindowRejected as error:
-        raise WindowRejected(str(error).replace("last_timestamp", "timestamp 0"), "/timestamps/0") from error
-
-
-def _too_many(most: int) -> WindowRejected:
-    message = f"the timestamps leave out more than {most} steps; check them, or delete the stream and begin it again"
-    return WindowRejected(message, "/timestamps")
-
-
 def _same(one: Float[np.ndarray, " columns"], other: Float[np.ndarray, " columns"]) -> bool:
     return bool(np.array_equal(one, other, equal_nan=True))
 
 
 def _changed(time: int) -> Changed:
-    message = f"the row of {_utc(time)} was accepted with other values; PUT corrects it"
+    message = f"the row of {utc(time)} was accepted with other values; PUT corrects it"
     return Changed(message)
-
-
-def _utc(time: int) -> str:
-    return rfc3339(pd.Timestamp(time, tz="UTC"))

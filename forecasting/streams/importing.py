@@ -9,8 +9,9 @@ import numpy as np
 from forecasting.errors import Begun, GatecastError
 from forecasting.log.interface import Log
 from forecasting.log.records import Advance, Commit, Key, Kind, Observation, Stream
-from forecasting.streams.accepting import FILLER, Bounds, Verdicts, judge
+from forecasting.streams.accepting import FILLER, Verdicts, judge
 from forecasting.streams.beginning import begun
+from forecasting.streams.gridding import Bounds
 from forecasting.streams.pool import Facts
 from forecasting.streams.pushes import Outcomes, Pushes, blank, distinct
 from forecasting.streams.recording import cut

@@ -3,26 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Int
 
-from forecasting.admission import FARTHEST, IMPLAUSIBLE, Caution
+from forecasting.admission import FARTHEST
 from forecasting.errors import GatecastError, NotFinite, Outrun, StreamError, WindowRejected
 from forecasting.log.interface import Log
 from forecasting.log.records import Issued, Key, Observation, Stream
-from forecasting.streams.accepting import Bounds, Verdicts, judge
+from forecasting.streams.accepting import Verdicts, judge
 from forecasting.streams.beginning import begun, fresh
+from forecasting.streams.cautioning import cautions_about
+from forecasting.streams.gridding import Bounds
 from forecasting.streams.playing import Played, Snapshots, far_pushes, play, rows_of
 from forecasting.streams.pool import Pool, Some, concatenated
 from forecasting.streams.pushes import Outcomes, Pushes, blank, distinct, join, select
 from forecasting.streams.rebuilding import rebuild, unrolled_anew
 from forecasting.streams.recording import Batch, commit_of, parts_of, read_notes, untold
-from forecasting.streams.streamed import Streamed
-
-SCREENED = "values far outside the training range were taken as missing"
 
 
 class Brought(NamedTuple):
@@ -63,7 +61,7 @@ class Turn:
         verdicts, played = self._played(pushes, members, brought)
         self._refuse_stale(pushes.principal, names, members, brought, verdicts)
         if played is not None:
-            played.cautions.update(_cautions(model, brought.some, verdicts, played))
+            played.cautions.update(cautions_about(model, brought.some, verdicts, played))
             before, plan = brought.some.facts, verdicts.plan
             after = before.moved(plan.member, plan.seq, plan.time)
             batch = Batch(model, before, after, plan, played, now)
@@ -234,42 +232,3 @@ def _too_far(column: str) -> WindowRejected:
         "check its unit"
     )
     return WindowRejected(message, "/observations")
-
-
-def _cautions(model: Streamed, some: Some, verdicts: Verdicts, played: Played) -> dict[int, tuple[Caution, ...]]:
-    """Return what a reader of the newest forecast of each push should know, by its place in the plan."""
-    plan, lookback = verdicts.plan, model.spec.lookback
-    usual = verdicts.plain and not played.screened.any() and plan.seq.min() + 1 >= lookback
-    strange = model.spec.panel and bool(model.bundle.scaler.ids)
-    if usual and model.resync is None and (not strange or some.profile.places.all()):
-        return {}
-    new = (some.profile.places[plan.member] == 0) & strange
-    short = plan.seq + 1 < lookback
-    found = dict[int, tuple[Caution, ...]]()
-    for place in np.flatnonzero(new | short | (model.resync is not None)).tolist():
-        rows = int(plan.seq[place]) + 1 if short[place] else None
-        found[place] = _about(rows, lookback, bool(new[place]), model.resync)
-    if verdicts.plain and not played.screened.any():
-        return found
-    screened = set(plan.push[played.screened].tolist())
-    newest = set(verdicts.newest.tolist())
-    found = {place: cautions for place, cautions in found.items() if place in newest}
-    for push in screened | verdicts.cautions.keys():
-        place = int(verdicts.newest[push])
-        odd = (Caution(IMPLAUSIBLE, SCREENED),) if push in screened else ()
-        found[place] = found.get(place, ()) + verdicts.cautions.get(push, ()) + odd
-    return found
-
-
-@lru_cache(maxsize=4096)
-def _about(rows: int | None, lookback: int, new: bool, resync: tuple[int, int] | None) -> tuple[Caution, ...]:
-    said = []
-    if rows is not None:
-        said.append(Caution("short-history", f"{rows} rows so far; this model is trained to look back on {lookback}"))
-    if new:
-        detail = "no such series in training; scaled by the statistics of all series together"
-        said.append(Caution("unknown-series", detail))
-    if resync is not None:
-        detail = f"every {resync[0]} rows the state is built anew from the last {resync[1]}: carried on, it does worse"
-        said.append(Caution("resync", detail))
-    return tuple(said)

@@ -1,0 +1,54 @@
+"""What the reader of a forecast of a stream should know; it was made all the same."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import numpy as np
+
+from forecasting.admission import IMPLAUSIBLE, Caution
+from forecasting.streams.accepting import Verdicts
+from forecasting.streams.playing import Played
+from forecasting.streams.pool import Some
+from forecasting.streams.streamed import Streamed
+
+SCREENED = "values far outside the training range were taken as missing"
+
+
+def cautions_about(model: Streamed, some: Some, verdicts: Verdicts, played: Played) -> dict[int, tuple[Caution, ...]]:
+    """Return what a reader of the newest forecast of each push should know, by its place in the plan."""
+    plan, lookback = verdicts.plan, model.spec.lookback
+    usual = verdicts.plain and not played.screened.any() and plan.seq.min() + 1 >= lookback
+    strange = model.spec.panel and bool(model.bundle.scaler.ids)
+    if usual and model.resync is None and (not strange or some.profile.places.all()):
+        return {}
+    new = (some.profile.places[plan.member] == 0) & strange
+    short = plan.seq + 1 < lookback
+    found = dict[int, tuple[Caution, ...]]()
+    for place in np.flatnonzero(new | short | (model.resync is not None)).tolist():
+        rows = int(plan.seq[place]) + 1 if short[place] else None
+        found[place] = _about(rows, lookback, bool(new[place]), model.resync)
+    if verdicts.plain and not played.screened.any():
+        return found
+    screened = set(plan.push[played.screened].tolist())
+    newest = set(verdicts.newest.tolist())
+    found = {place: cautions for place, cautions in found.items() if place in newest}
+    for push in screened | verdicts.cautions.keys():
+        place = int(verdicts.newest[push])
+        odd = (Caution(IMPLAUSIBLE, SCREENED),) if push in screened else ()
+        found[place] = found.get(place, ()) + verdicts.cautions.get(push, ()) + odd
+    return found
+
+
+@lru_cache(maxsize=4096)
+def _about(rows: int | None, lookback: int, new: bool, resync: tuple[int, int] | None) -> tuple[Caution, ...]:
+    said = []
+    if rows is not None:
+        said.append(Caution("short-history", f"{rows} rows so far; this model is trained to look back on {lookback}"))
+    if new:
+        detail = "no such series in training; scaled by the statistics of all series together"
+        said.append(Caution("unknown-series", detail))
+    if resync is not None:
+        detail = f"every {resync[0]} rows the state is built anew from the last {resync[1]}: carried on, it does worse"
+        said.append(Caution("resync", detail))
+    return tuple(said)
