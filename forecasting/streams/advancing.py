@@ -25,7 +25,7 @@ class Held(NamedTuple):
 
     def of(self, streams: Int[np.ndarray, " some"]) -> Held:
         """Return some of them, as copies."""
-        return Held(*(part[streams] for part in self))
+        return Held(self.state[streams], self.tracker[streams], self.pending[streams])
 
     def put(self, streams: Int[np.ndarray, " some"], held: Held) -> None:
         """Replace some of them."""
@@ -83,9 +83,8 @@ def _scaled(
         return z, actual, lost.any(axis=1), is_far(z)
     z, actual = np.empty(values.shape, np.float32), np.empty((streams, len(model.spec.targets)), np.float32)
     screened, far = np.empty(streams, np.bool_), np.empty(streams, np.bool_)
-    edges = (np.atleast_2d(part) for part in units[:5])
-    mean, std, _, lower, upper = edges
-    kernel.scale(np.ascontiguousarray(values), mean, std, lower, upper, FARTHEST, z, actual, screened, far)
+    edges = model.scales.edges(profile.places)
+    kernel.scale(np.ascontiguousarray(values), *edges, FARTHEST, z, actual, screened, far)
     return z, actual, screened, far
 
 
@@ -143,7 +142,9 @@ def _ahead_z(model: Streamed, profile: Profile, ahead: np.ndarray) -> Float[np.n
 
 def _calendar(model: Streamed, times: Int[np.ndarray, "*rows"]) -> Float[np.ndarray, "*rows feature"]:
     calendar = model.spec.calendar
-    return calendar.features(times) if calendar.width else np.zeros((*times.shape, 0), np.float32)
+    if not calendar.width:
+        return np.zeros((*times.shape, 0), np.float32)
+    return model.features_at(int(times[0])) if times.shape == (1,) else calendar.features(times)
 
 
 def unrolled(

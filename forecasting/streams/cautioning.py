@@ -18,9 +18,13 @@ SCREENED = "values far outside the training range were taken as missing"
 def cautions_about(model: Streamed, some: Some, verdicts: Verdicts, played: Played) -> dict[int, tuple[Caution, ...]]:
     """Return what a reader of the newest forecast of each push should know, by its place in the plan."""
     plan, lookback = verdicts.plan, model.spec.lookback
-    usual = verdicts.plain and not played.screened.any() and plan.seq.min() + 1 >= lookback
+    usual = verdicts.plain and not np.count_nonzero(played.screened) and plan.seq.min() + 1 >= lookback
     strange = model.spec.panel and bool(model.bundle.scaler.ids)
-    if usual and model.resync is None and (not strange or some.profile.places.all()):
+    if (
+        usual
+        and model.resync is None
+        and (not strange or np.count_nonzero(some.profile.places) == len(some.profile.places))
+    ):
         return {}
     new = (some.profile.places[plan.member] == 0) & strange
     short = plan.seq + 1 < lookback

@@ -138,7 +138,7 @@ class Pool:
         `profile` is that of the streams without a place before; those with one have theirs.
         """
         self._now += 1
-        if (slots < 0).any():
+        if np.count_nonzero(slots < 0):
             new = np.flatnonzero(slots < 0)
             new = new[max(len(slots) - self.capacity, 0) :]  # a batch of more streams than fit: not all are kept
             slots = slots.copy()

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 import msgspec
 import numpy as np
@@ -20,6 +21,10 @@ from forecasting.streams.tracking import Tracking
 
 Places = Int[np.ndarray, " stream"]
 """Which scale is each stream's; 0 is that of all series together."""
+
+
+TIMES = 256
+EDGES = tuple(Units._fields.index(part) for part in ("mean", "std", "lower", "upper"))
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,6 +60,15 @@ class Streamed:
         calibration = self.bundle.calibration
         shape = (self.spec.horizon, len(self.spec.targets))
         return np.zeros(shape, np.float32) if calibration is None else calibration.shift
+
+    @cached_property
+    def features_at(self) -> Callable[[int], Float[np.ndarray, "one feature"]]:
+        """From one time to its calendar features; the streams of a model mostly have rows of the same times."""
+
+        def features(time: int) -> Float[np.ndarray, "one feature"]:
+            return self.spec.calendar.features(np.array([time], dtype=np.int64))
+
+        return lru_cache(maxsize=TIMES)(features)
 
     @cached_property
     def contract(self) -> str:
@@ -97,6 +111,7 @@ class SeriesScales:
         self._each = [scaler.units(None), *(scaler.units(series) for series in ids)]
         self._each_target = [one.first(self._targets) for one in self._each]
         self._all = [np.stack([one[part] for one in self._each]) for part in range(len(Units._fields) - 1)]
+        self._edges = [tuple(np.atleast_2d(one[part]) for part in EDGES) for one in self._each]
         self._all_target = [part[:, : self._targets] for part in self._all]
 
         with np.errstate(over="ignore"):
@@ -110,6 +125,13 @@ class SeriesScales:
     def of(self, places: Places) -> Units:
         """Return the units of some streams; where they are the same for all, without an axis of streams."""
         return self._some(places, self._each, self._all)
+
+    def edges(self, places: Places) -> tuple[np.ndarray, ...]:
+        """Return mean, std, lower and upper limits of some streams, each with an axis of streams, which may be 1."""
+        first = int(places[0])
+        if len(self._each) == 1 or len(places) == 1 or (places == first).all():
+            return self._edges[first]
+        return tuple(self._all[part][places] for part in EDGES)
 
     def of_targets(self, places: Places) -> Units:
         """Return the same for the targets alone."""

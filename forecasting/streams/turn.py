@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Int
+from numpy import count_nonzero  # a fifth of what `any` costs
 
 from forecasting.admission import FARTHEST
 from forecasting.errors import GatecastError, NotFinite, Outrun, StreamError, WindowRejected
@@ -76,7 +77,7 @@ class Turn:
         """Return the streams of a batch, from memory where they are held; and why some cannot be had, by member."""
         pool = self._pool
         slots = pool.find(pushes.principal, names)
-        if (slots >= 0).all():
+        if not count_nonzero(slots < 0):
             return Brought(pool.take(slots), slots, ()), {}
         absent = np.flatnonzero(slots < 0)
         keys = [Key(pushes.principal, pool.model.version.model, names[place]) for place in absent.tolist()]
@@ -125,10 +126,10 @@ class Turn:
             rows = rows_of(model, pushes, plan, plain=verdicts.plain)
             anew = unrolled_anew(model, self._log, some, plan, rows)
             played = play(model, some, plan, rows, Snapshots(self._snapshot_rows, anew), plain=verdicts.plain)
-            if played.far.any():
+            if count_nonzero(played.far):
                 far = far_pushes(model, some, plan, played)
                 refused |= {push: _too_far(column) for push, column in far.items()}
-            elif played.finite.all():
+            elif count_nonzero(played.finite) == len(played.finite):
                 return verdicts, played
             else:
                 message = "the model's forecast is not finite; look at the row's values, then at the model"
@@ -156,7 +157,7 @@ class Turn:
 
     def _keep(self, principal: str, names: Sequence[str], brought: Brought, batch: Batch) -> None:
         some = Some(batch.after, batch.played.held, brought.some.profile)
-        if (some.facts.seq >= 0).all():
+        if not count_nonzero(some.facts.seq < 0):
             self._pool.keep(principal, names, brought.slots, some)
         else:
             there = np.flatnonzero(some.facts.seq >= 0)
