@@ -13,9 +13,11 @@ from forecasting.log.records import Key, Stream
 from forecasting.statics import StaticValue
 from forecasting.streams.advancing import Held
 from forecasting.streams.pool import Facts, Some
+from forecasting.streams.pushes import Pushes
 from forecasting.streams.rebuilding import profile_of
-from forecasting.streams.streamed import Streamed
+from forecasting.streams.streamed import Places, Streamed
 
+OTHER_SERIES = "the stream is of another series than the one that came; leave series out, or begin another stream"
 Given = tuple[str | None, Mapping[str, StaticValue]]
 
 
@@ -59,9 +61,20 @@ def _same(model: Streamed, stream: Stream, series: str | None) -> Stream:
         )
         raise StreamError(message)
     if series is not None and series != stream.series:
-        message = "the stream is of another series than the one that came; leave series out, or begin another stream"
-        raise WindowRejected(message, "/series")
+        raise WindowRejected(OTHER_SERIES, "/series")
     return stream
+
+
+def strangers(model: Streamed, pushes: Pushes, places: Places) -> dict[int, GatecastError]:
+    """Return the pushes that name another series than the one whose scale the stream has, by their place."""
+    if pushes.series is None:
+        return {}
+    named = ((push, series) for push, series in enumerate(pushes.series) if series is not None)
+    return {
+        push: WindowRejected(OTHER_SERIES, "/series")
+        for push, series in named
+        if model.scales.place(series) != places[push]
+    }
 
 
 def fresh(model: Streamed, streams: Sequence[Stream]) -> Some:

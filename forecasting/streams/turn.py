@@ -14,7 +14,7 @@ from forecasting.errors import GatecastError, NotFinite, Outrun, StreamError, Wi
 from forecasting.log.interface import Log
 from forecasting.log.records import Issued, Key, Observation, Stream
 from forecasting.streams.accepting import Verdicts, judge
-from forecasting.streams.beginning import begun, fresh
+from forecasting.streams.beginning import begun, fresh, strangers
 from forecasting.streams.cautioning import cautions_about
 from forecasting.streams.gridding import Bounds
 from forecasting.streams.playing import Played, Snapshots, far_pushes, play, rows_of
@@ -117,7 +117,7 @@ class Turn:
         """Judge and play; a push that turns out to be absurd, or to make the model say nonsense, is left out."""
         model, some = self._pool.model, brought.some
         bounds = Bounds(model.spec.calendar, model.spec.horizon, self._gaps)
-        refused: dict[int, GatecastError] = {}
+        refused = strangers(model, pushes, some.profile.places[members])
         while True:
             verdicts = judge(bounds, pushes, members, some.facts, self._log, refused)
             plan = verdicts.plan
