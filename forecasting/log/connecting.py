@@ -178,7 +178,7 @@ def _sqlite(path: Path, durability: str) -> Database:
         message = f"the folder of the observation log {path} cannot be made: {error.strerror}"
         raise LogUnavailable(message) from None
     url = URL.create("sqlite", database=str(path))
-    engine = create_engine(url, pool_use_lifo=True, connect_args={"timeout": _WAIT_SECONDS})
+    engine = create_engine(url, pool_use_lifo=True, pool_timeout=_WAIT_SECONDS, connect_args={"timeout": _WAIT_SECONDS})
 
     @event.listens_for(engine, "connect")
     def set_up(connection: sqlite3.Connection, _: object) -> None:
@@ -188,7 +188,6 @@ def _sqlite(path: Path, durability: str) -> Database:
             f"synchronous = {durability.upper()}",
             f"wal_autocheckpoint = {_CHECKPOINT_PAGES}",
             f"cache_size = -{_CACHE_KIB}",
-            "foreign_keys = ON",
         ):
             connection.execute(f"PRAGMA {pragma}")
 

@@ -28,6 +28,7 @@ class Statements(NamedTuple):
     create: str  # the columns of `streams`
     advance: str  # seq, time, epoch, tracker, shape, drift; id, seq before, epoch before
     append: str  # the columns of `rows`
+    copy: str | None  # the same for many rows, in a third of the time; PostgreSQL only
     issue: str  # version, forecast, said, notes, revised; stream, seq
     snapshot: str  # the columns of `snapshots`
     origin: str  # the columns of `origins`
@@ -50,6 +51,7 @@ def compiled(dialect: Dialect) -> Statements:
         create=text_of(insert(streams), dialect, streams.c.keys()),
         advance=_set(streams, _TRACKED, ("id", "seq", "epoch"), dialect),
         append=text_of(insert(rows), dialect, rows.c.keys()),
+        copy=f"COPY {rows.name} ({', '.join(rows.c.keys())}) FROM STDIN" if dialect.name == "postgresql" else None,
         issue=_set(rows, _FORECAST, _ROW, dialect),
         snapshot=_replacing_snapshot(dialect),
         origin=text_of(_insert(origins, dialect).on_conflict_do_nothing(), dialect, origins.c.keys()),

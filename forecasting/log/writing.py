@@ -11,6 +11,7 @@ from forecasting.log.statements import Statements
 
 Ids = Mapping[Version, int]
 
+_MANY = 10
 _NO_FORECAST = (None, None, None, None, None)
 
 
@@ -23,7 +24,7 @@ def write_commit(cursor: Any, do: Statements, commit: Commit, ids: Ids) -> None:
     _many(cursor, do.create, [_created(stream) for stream in sorted(commit.created)])
     _exactly(cursor, do.advance, [_advanced(one, one.epoch) for one in sorted(commit.advanced)])
     rows, apart = _joined(commit.observations, commit.issued, ids)
-    _many(cursor, do.append, rows)
+    _append(cursor, do, rows)
     _exactly(cursor, do.issue, [_issued(one, ids) for one in apart])
     _many(cursor, do.snapshot, [_snapshot(one, ids) for one in commit.snapshots])
     _many(cursor, do.origin, [(one.stream, ids[one.version], one.seq) for one in commit.origins])
@@ -56,6 +57,15 @@ def _many(cursor: Any, statement: str, rows: Sequence[tuple[object, ...]]) -> No
         cursor.execute(statement, rows[0])
     elif rows:
         cursor.executemany(statement, rows)
+
+
+def _append(cursor: Any, do: Statements, rows: Sequence[tuple[object, ...]]) -> None:
+    if do.copy is None or len(rows) < _MANY:
+        _many(cursor, do.append, rows)
+        return
+    with cursor.copy(do.copy) as copying:
+        for row in rows:
+            copying.write_row(row)
 
 
 def _exactly(cursor: Any, statement: str, rows: Sequence[tuple[object, ...]]) -> None:

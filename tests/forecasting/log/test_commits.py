@@ -87,6 +87,16 @@ def test_what_cannot_be_ascii_is_kept_too(log: Log) -> None:
     assert found[:6] == stream[:6]
 
 
+def test_whatever_a_driver_could_take_for_its_own_is_kept(log: Log) -> None:
+    blobs = [b"\\N", b"\t\n\r", b"\\.", b"\x00", b"", b"'\"", b"%s", b"\\x00", bytes(range(256)), b"a", b"b", b"c"]
+    rows = [a_row(STREAM, seq, values=blob, ahead=blob, score=None) for seq, blob in enumerate(blobs)]
+    notes = [blob.decode("latin-1").replace("\x00", "") for blob in blobs]
+    issued = [a_forecast(STREAM, seq, said=blobs[seq], notes=note) for seq, note in enumerate(notes)]
+    log.commit(a_push(STREAM, 0, len(blobs) - 1, observations=rows, issued=issued))
+    assert log.rows([(STREAM.id, 0, 99)]) == [rows]
+    assert log.issued([(STREAM.id, 0, 99)]) == [issued]
+
+
 def test_a_stream_goes_on_from_where_it_stands(log: Log) -> None:
     log.commit(a_push(STREAM, 0, 1))
     log.commit(a_push(STREAM, 2, 4))

@@ -53,6 +53,7 @@ def _streams() -> None:
         sa.Column("drift", sa.Integer(), nullable=False),
         sa.PrimaryKeyConstraint("id", name="gatecast_streams_pk"),
         sa.UniqueConstraint("principal", "model", "name", name="gatecast_streams_unique"),
+        postgresql_with={"fillfactor": 50},
     )
     drifting = sa.text("drift != 0")
     op.create_index(
