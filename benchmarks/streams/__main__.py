@@ -52,7 +52,7 @@ def _asked() -> argparse.Namespace:
     parser.add_argument("--peers-python", help="interpreter that has mlflow and mlserver; without, no peer is measured")
     parser.add_argument("--rounds", type=int, default=5, help="of speed and bulk (default 5)")
     parser.add_argument("--seconds", type=int, default=2, help="of each load of a round (default 2)")
-    parser.add_argument("--long", action="store_true", help="let streams live for 100,000 rows, too (half an hour)")
+    parser.add_argument("--long", action="store_true", help="let streams live for 100,000 rows, too (many minutes)")
     parser.add_argument("--ahead", action="store_true", help="go before all else on this machine, which wants root")
     parser.add_argument("--draft", action="store_true", help="print the figures and write no file")
     asked = parser.parse_args()
@@ -66,7 +66,7 @@ def _asked() -> argparse.Namespace:
 PARTS: dict[str, Callable[[Path, argparse.Namespace], list[Table]]] = {
     "speed": lambda folder, asked: speed.measure(folder, asked.peers_python, asked.rounds, asked.seconds),
     "bulk": lambda folder, asked: bulk.measure(folder, asked.rounds, asked.seconds),
-    "life": lambda folder, asked: life.measure(folder, (*life.AGES, life.LONG) if asked.long else life.AGES),
+    "life": lambda folder, asked: life.measure(folder, life.AGES + (life.LONG,) * asked.long, 2 * asked.rounds),
     "memory": lambda folder, _: memory.measure(folder),
 }
 
