@@ -64,8 +64,8 @@ class Oracle:
                 if seq >= self.origins.get(version, len(self.rows)):
                     said[version], states[version] = self._step(model, row, states.get(version))
                     if model.resync is not None and (seq + 1) % model.resync[0] == 0:
-                        first = max(self.origins[version], seq + 1 - model.resync[1])
-                        states[version] = self._anew(model, self.rows[first : seq + 1])
+                        begin = max(self.origins[version], seq + 1 - model.resync[1])
+                        states[version] = self._anew(model, self.rows[begin : seq + 1])
             if row.version is None and not any(told):  # from before the first push
                 told.append(None)
                 continue
