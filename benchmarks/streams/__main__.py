@@ -22,7 +22,8 @@ WHAT = (
 )
 ABOUT = {
     "speed": "The model is an LSTM of 2 x 64; a push is one row, 4 decimals, in JSON over a kept connection.",
-    "bulk": "The model is an LSTM of 1 x 64; a push is a row to each of many streams, 32-bit numbers in Arrow.",
+    "bulk": "The model is an LSTM of 1 x 64; a push is a row to each of many streams, 32-bit numbers in Arrow. "
+    "Two connections; GATECAST_MAX_QUEUE is 10,000, so that a request may wait behind another.",
     "life": "",
     "memory": "",
 }
