@@ -10,21 +10,14 @@ import pytest
 from hypothesis import settings
 from hypothesis.stateful import rule, run_state_machine_as_test
 
-from forecasting.bundle import save_bundle
 from forecasting.log.opening import open_log
-from forecasting.log.records import Version
-from forecasting.streams.streamed import Streamed
 from service.settings import Settings
 from service.streams import upkeep
 from service.streams.store import FILE
-from tests.bundles import make_bundle
 from tests.forecasting.streams.machine import MOST_GAPS, NAME, Machine, World
-from tests.service.live import Turned
 from tests.service.streams.replicas import Replicas
+from tests.service.streams.versions import MODELS, registry
 from tests.service.streams.web import Web
-
-BUNDLES = {version: make_bundle(seed=place) for place, version in enumerate(("1", "2"))}
-MODELS = {version: Streamed(Version("tiny", version, f"run-{version}"), one) for version, one in BUNDLES.items()}
 
 
 class WebMachine(Machine):
@@ -53,9 +46,7 @@ class WebMachine(Machine):
 def replicas(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Replicas]:
     """Return services over an empty database of each kind, that do nothing behind the back of a test."""
     url = None if request.param == "sqlite" else request.getfixturevalue("postgres_url")
-    source = Turned(tmp_path / "models")
-    for version, bundle in BUNDLES.items():
-        save_bundle(bundle, source.folder / version)
+    source = registry(tmp_path / "models")
     own: dict[str, Any] = {
         "device": "cpu",
         "poll_seconds": 3600,
@@ -63,11 +54,11 @@ def replicas(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Replica
         "home": tmp_path,
         "durability": "normal",
     }
-    limits = {"replay_rows": 6, "snapshot_rows": 3, "max_gap_rows": MOST_GAPS}
+    own |= {"replay_rows": 6, "snapshot_rows": 3, "max_gap_rows": MOST_GAPS}
     log = open_log(url, tmp_path / FILE)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(upkeep, "PAUSE_SECONDS", 3600)  # streams follow a version when the machine says so
-        replicas = Replicas(Settings(**own, **limits), source, log)
+        replicas = Replicas(Settings(**own), source, log)
         yield replicas
         replicas.keep(0)
     log.close()
