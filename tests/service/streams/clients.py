@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from random import Random
 from threading import Event
@@ -22,6 +22,11 @@ from tests.service.streams.sending import Form, Push
 
 LONG = 60.0
 """Seconds that an answer is waited for."""
+
+MISSING = 0.05
+"""Share of the cells that are missing."""
+
+MOST_ATTEMPTS = 10
 
 
 def connected(live: Live) -> httpx2.Client:
@@ -44,12 +49,19 @@ class Client:
     unsure: int = 0
     """Pushes that were taken and not answered."""
 
-    def run(self, live: Live, begun: Event, over: Event) -> None:
-        """Push until it is over, or the service is gone; tell when the first push was answered."""
+    @property
+    def newest(self) -> Sequence[Answer]:
+        """What was answered last."""
+        return self.answers[-1] if self.answers else ()
+
+    def run(self, live: Live, begun: Event, over: Event) -> bool:
+        """Push until it is over, or the service is gone, and tell whether it is; `begun` is set by the first answer."""
         with connected(live) as client, suppress(httpx2.TransportError):
             while not over.is_set():
                 self.push(client)
                 begun.set()
+            return False
+        return True
 
     def finish(self, live: Live) -> None:
         """Push what was not answered, and one hour more."""
@@ -62,7 +74,7 @@ class Client:
         hour = len(self.answers)
         again = len(self.rows) > hour
         if not again:
-            self.rows.append([self._row() for _ in self.streams])
+            self.rows.append([a_row(self.random) for _ in self.streams])
         pushes = [
             Push(name, [START + hour * HOUR], [row]) for name, row in zip(self.streams, self.rows[hour], strict=True)
         ]
@@ -81,9 +93,55 @@ class Client:
             rows, answers = [each[place] for each in self.rows], [each[place] for each in self.answers]
             hold(log, models, name, rows, answers)
 
-    def _row(self) -> np.ndarray:
-        cells = self.random.gauss(10, 2), self.random.gauss(1000, 50)
-        return np.array([np.nan if self.random.random() < 0.05 else cell for cell in cells], np.float32)
+
+@dataclass
+class Rival:
+    """Pushes hours of streams that others push to as well, through one service and the other in turns.
+
+    Whoever is first with an hour has its values taken; the others are told that it has others.
+    """
+
+    streams: Sequence[str]
+    form: Form
+    random: Random
+    taken: dict[tuple[str, int], tuple[np.ndarray, Answer]] = field(default_factory=dict)
+    """By stream and hour the row that was taken, and its answer."""
+    retries: int = 0
+
+    def run(self, services: Sequence[Live], hours: int) -> None:
+        with ExitStack() as stack:
+            clients = [stack.enter_context(connected(live)) for live in services]
+            for client in clients:
+                client.event_hooks = {"response": [_refuse_failures]}
+            for hour in range(hours):
+                self._push(clients[self.random.randrange(len(clients))], hour)
+
+    def _push(self, client: httpx2.Client, hour: int) -> None:
+        rows = {name: a_row(self.random) for name in self.streams}
+        pushes = [Push(name, [START + hour * HOUR], [row]) for name, row in rows.items()]
+        for attempt in range(MOST_ATTEMPTS):
+            answers = self.form(client, pushes)
+            if "outrun" not in {one.code for one in answers}:
+                break
+            self.retries += 1
+            assert attempt + 1 < MOST_ATTEMPTS
+        for push, answer in zip(pushes, answers, strict=True):
+            assert answer.code in {"ok", "changed"}
+            if answer.code == "ok":
+                assert (answer.seq, answer.replayed) == (hour, False)
+                self.taken[push.stream, hour] = rows[push.stream], answer
+
+
+def _refuse_failures(response: httpx2.Response) -> None:
+    if response.status_code >= 500:
+        problem = response.read()
+        assert (response.status_code, b'"urn:gatecast:problem:outrun"' in problem) == (503, True), problem
+        assert int(response.headers["Retry-After"]) > 0
+
+
+def a_row(random: Random) -> np.ndarray:
+    cells = random.gauss(10, 2), random.gauss(1000, 50)
+    return np.array([np.nan if random.random() < MISSING else cell for cell in cells], np.float32)
 
 
 def hold(
