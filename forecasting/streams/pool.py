@@ -1,6 +1,6 @@
 """Streams held in memory under one version of a model: arrays with a row a stream, the least recently used make way.
 
-It is a cache: what is not in it is rebuilt from the log. Memory is taken from the system as rows are first used.
+It is a cache: what is not in it is rebuilt from the log. The arrays grow as streams come.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ from forecasting.streams.streamed import Streamed
 ENTRY_BYTES = 400
 """About what a stream takes beside its arrays: its name, and where it is."""
 
-LEAST = 1024
+LEAST = 16
+"""Streams that there is room for at first, and at least."""
 
 
 class Facts(NamedTuple):
@@ -103,18 +104,14 @@ class Pool:
         tracking, statics = model.tracking, model.bundle.statics
         one = tracking.nothing(1)[0]
         bytes_each = 4 * (model.engine.width + one.size) + 8 * tracking.width + ENTRY_BYTES
-        self.capacity = size = max(most_bytes // bytes_each, LEAST)
-        self._facts = Facts(np.zeros((size, 4), np.int64))
-        self._held = Held(
-            np.empty((size, model.engine.width), np.float32),
-            np.empty((size, tracking.width), np.float64),
-            np.empty((size, *one.shape), np.float32),
+        self.capacity = max(most_bytes // bytes_each, LEAST)
+        coded = Coded(np.zeros((LEAST, statics.numbers), np.float32), np.zeros((LEAST, len(statics.categories)), int))
+        self._all = Some(
+            Facts(np.zeros((LEAST, 4), np.int64)),
+            Held(model.engine.initial(LEAST), tracking.start(LEAST), tracking.nothing(LEAST)),
+            Profile(np.zeros(LEAST, np.int64), coded if statics.columns else None),
         )
-        coded = Coded(
-            np.zeros((size, statics.numbers), np.float32), np.zeros((size, len(statics.categories)), np.int64)
-        )
-        self._profile = Profile(np.zeros(size, np.int64), coded if statics.columns else None)
-        self._used, self._now = np.zeros(size, np.int64), 0
+        self._used, self._now = np.zeros(LEAST, np.int64), 0
         self._slots: dict[tuple[str, str], int] = {}
         self._keys: list[tuple[str, str] | None] = []
         self._free: list[int] = []
@@ -130,7 +127,7 @@ class Pool:
 
     def take(self, slots: Int[np.ndarray, " stream"]) -> Some:
         """Return what is held in some slots."""
-        return Some(self._facts.of(slots), self._held.of(slots), self._profile.of(slots))
+        return self._all.of(slots)
 
     def keep(self, principal: str, names: Sequence[str], slots: Int[np.ndarray, " stream"], some: Some) -> None:
         """Hold streams as they are now; those in slot -1 get a place, from the newest ones backwards if all do not fit.
@@ -148,8 +145,8 @@ class Pool:
             self._put_profile(slots[new], some.profile.of(new))
             slots, some = (slots, some) if len(there) == len(slots) else (slots[there], some.of(there))
         self._used[slots] = self._now
-        self._held.put(slots, some.held)
-        self._facts.table[slots] = some.facts.table
+        self._all.held.put(slots, some.held)
+        self._all.facts.table[slots] = some.facts.table
 
     def drop(self, principal: str, names: Sequence[str]) -> None:
         """Forget streams; those that are not held stay what they are."""
@@ -166,9 +163,10 @@ class Pool:
         return [key for slot in order.tolist() if (key := self._keys[slot]) is not None]
 
     def _put_profile(self, slots: Int[np.ndarray, " new"], profile: Profile) -> None:
-        self._profile.places[slots] = profile.places
-        if self._profile.static is not None and profile.static is not None:
-            for part, value in zip(self._profile.static, profile.static, strict=True):
+        own = self._all.profile
+        own.places[slots] = profile.places
+        if own.static is not None and profile.static is not None:
+            for part, value in zip(own.static, profile.static, strict=True):
                 part[slots] = value
 
     def _places(self, keys: list[tuple[str, str]]) -> list[int]:
@@ -186,7 +184,23 @@ class Pool:
                 self._keys.append(key)
             self._slots[key] = slot
             slots.append(slot)
+        while len(self._used) < len(self._keys):
+            self._grow(min(2 * len(self._used), self.capacity))
         return slots
+
+    def _grow(self, size: int) -> None:
+        """Make the arrays longer; copying them costs a stream twice its bytes, once."""
+        facts, held, profile = self._all
+        static = profile.static
+        self._all = Some(
+            Facts(_longer(facts.table, size)),
+            Held(*(_longer(part, size) for part in held)),
+            Profile(
+                _longer(profile.places, size),
+                None if static is None else Coded(*(_longer(part, size) for part in static)),
+            ),
+        )
+        self._used = _longer(self._used, size)
 
     def _evict(self, least: int) -> None:
         held = np.array(list(self._slots.values()), dtype=np.int64)
@@ -196,3 +210,9 @@ class Pool:
             key = self._keys[slot]
             if key is not None:
                 self.drop(key[0], [key[1]])
+
+
+def _longer(rows: np.ndarray, size: int) -> np.ndarray:
+    longer = np.zeros((size, *rows.shape[1:]), rows.dtype)
+    longer[: len(rows)] = rows
+    return longer
