@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from random import Random
-from threading import Event
+from threading import Barrier, Event
 
 import httpx2
 import numpy as np
@@ -108,12 +108,14 @@ class Rival:
     """By stream and hour the row that was taken, and its answer."""
     retries: int = 0
 
-    def run(self, services: Sequence[Live], hours: int) -> None:
+    def run(self, services: Sequence[Live], hours: int, together: Barrier) -> None:
+        """Push each hour at the same time as the others."""
         with ExitStack() as stack:
             clients = [stack.enter_context(connected(live)) for live in services]
             for client in clients:
                 client.event_hooks = {"response": [_refuse_failures]}
             for hour in range(hours):
+                together.wait(LONG)
                 self._push(clients[self.random.randrange(len(clients))], hour)
 
     def _push(self, client: httpx2.Client, hour: int) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from random import Random
+from threading import Barrier
 
 import pytest
 
@@ -30,9 +31,9 @@ def test_pushes_through_two_services_have_one_order(tmp_path: Path, postgres_url
     settings = {"GATECAST_LOG_URL": postgres_url, "GATECAST_HOME": str(tmp_path), "GATECAST_SNAPSHOT_ROWS": "16"}
     rivals = [Rival(streams, form, Random(who)) for who, (form, streams) in enumerate(FORMS)]  # noqa: S311
     with waiting(source.folder, **settings) as one, waiting(source.folder, **settings) as other:
-        services = [go(one), go(other)]
+        services, at_once = [go(one), go(other)], Barrier(len(rivals))
         with ThreadPoolExecutor(len(rivals)) as threads:
-            for done in [threads.submit(rival.run, services, hours) for rival in rivals]:
+            for done in [threads.submit(rival.run, services, hours, at_once) for rival in rivals]:
                 done.result()
     log = open_log(postgres_url, tmp_path)
     for name in STREAMS:
