@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from itertools import count
 from pathlib import Path
 from random import Random
 from threading import Barrier
@@ -10,8 +11,13 @@ from threading import Barrier
 import pytest
 
 from forecasting.log.opening import open_log
+from forecasting.log.records import Commit
+from service.settings import Settings
+from service.streams.store import FILE
 from tests.service.streams.clients import Rival, hold
-from tests.service.streams.sending import Form, tabled, timed, together, usual
+from tests.service.streams.pushing import body, hour, push, stream
+from tests.service.streams.replicas import Replicas, state
+from tests.service.streams.sending import Form, code_of, tabled, timed, together, usual
 from tests.service.streams.server import go, waiting
 from tests.service.streams.versions import MODELS, registry
 
@@ -41,4 +47,32 @@ def test_pushes_through_two_services_have_one_order(tmp_path: Path, postgres_url
         assert {len(each) for each in taken} == {1}
         rows, answers = zip(*(each[0] for each in taken), strict=True)
         hold(log, MODELS, name, rows, answers)
+    log.close()
+
+
+def test_who_is_outrun_again_and_again_is_told_to_come_again_and_then_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whenever one service is about to write, the other one corrects a row of the same stream."""
+    log = open_log(None, tmp_path / FILE)
+    replicas = Replicas(Settings(device="cpu", poll_seconds=3600, home=tmp_path), registry(tmp_path / "models"), log)
+    one, other = replicas.two()
+    push(one, "s", 0)
+    writes = state(one).streams.store.keeper.log
+    commit, values = writes.commit, count()
+
+    def commit_too_late(written: Commit) -> None:
+        answer = other.put(f"{stream('s')}/observations/{hour(0)}", json={"observation": [next(values), 1000.0]})
+        assert answer.status_code == 200
+        commit(written)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(writes, "commit", commit_too_late)
+        refused = one.post(f"{stream('s')}/observations", json=body(1))
+    assert (refused.status_code, code_of(refused.json())) == (503, "outrun")
+    assert int(refused.headers["Retry-After"]) > 0
+    again = push(one, "s", 1)
+    assert (again["sequence"], again["replayed"]) == (1, False)
+    assert next(values) > 1
+    replicas.keep(0)
     log.close()
