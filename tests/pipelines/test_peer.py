@@ -46,8 +46,9 @@ def servers(shop: Shop, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tu
     theirs = {**os.environ, "MLFLOW_TRACKING_URI": uri, "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}"}
     command = [str(BIN / "mlflow"), "models", "serve", "-m", "models:/tiny@production", "--env-manager", "local"]
     ours = [sys.executable, "-m", "pipelines", "serve"]
+    mine = {**Settings(home=shop.home).environment(), "GATECAST_MODELS": "tiny"}  # whatever else was trained there
     with (
-        serving(ours, "/readyz", folder / "ours.log", Settings(home=shop.home).environment()) as one,
+        serving(ours, "/readyz", folder / "ours.log", mine) as one,
         serving(command, "/ping", folder / "theirs.log", theirs) as other,
     ):
         yield one, other
