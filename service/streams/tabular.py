@@ -24,9 +24,10 @@ def write_table(
 ) -> bytes:
     """Return the answer to many pushes as an Arrow IPC stream.
 
-    Its columns are of the push `stream`, `status`, `detail` (why it was refused), `version`, `sequence`, `timestamp`
-    (of its newest row), `accepted`, `replayed`, `scored`, `skill`, `drift`, and of the forecast `step`, the targets,
-    `<target>-median`, `<target>-lo-<level>` and `<target>-hi-<level>`. What was refused, and history, has one row.
+    Its columns are of the push `stream`, `status`, `problem` (the code) and `detail` where it was refused, `version`,
+    `sequence`, `timestamp` (of its newest row), `accepted`, `replayed`, `scored`, `skill`, `drift`, and of the forecast
+    `step`, the targets, `<target>-median`, `<target>-lo-<level>` and `<target>-hi-<level>`. What was refused, and
+    history, has one row.
     """
     columns = _of_pushes(model, outcomes, first, question, errors)
     taken = np.ones(len(question.wishes), dtype=bool)
@@ -57,10 +58,12 @@ def _of_pushes(
 ) -> dict[str, pa.Array]:
     count = len(question.pushes.names)
     part = slice(first, first + count)
-    taken, status, detail = np.ones(count, dtype=bool), np.full(count, FINE), pa.nulls(count, pa.string())
+    taken, status = np.ones(count, dtype=bool), np.full(count, FINE)
+    code = detail = pa.nulls(count, pa.string())
     if errors:
         taken[list(errors)] = False
         status[list(errors)] = [row_for(error).status for error in errors.values()]
+        code = pa.array([row_for(errors[at]).code if at in errors else None for at in range(count)], pa.string())
         detail = pa.array([_why(errors[at]) if at in errors else None for at in range(count)], pa.string())
     scores = model.tracking.split(outcomes.score[part])
     known = taken & (scores.count > 0)
@@ -68,6 +71,7 @@ def _of_pushes(
     return {
         "stream": pa.array(question.pushes.names, pa.string()),
         "status": pa.array(status, pa.int16()),
+        "problem": code,
         "detail": detail,
         "version": _versions(model, outcomes, first, taken),
         "sequence": pa.array(outcomes.seq[part], mask=~taken),

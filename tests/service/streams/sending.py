@@ -137,7 +137,7 @@ def _alone(client: httpx2.Client, push: Push, body: dict[str, Any]) -> Answer:
 def _of_table(steps: pa.Table) -> Answer:
     first = steps.slice(0, 1).to_pylist()[0]
     if first["status"] != 200:
-        return Answer(_code(first["status"], first["detail"]))
+        return Answer(first["problem"])
     answer = Answer("ok", first["sequence"], first["replayed"], first["version"])
     if first["step"] is not None:
         each = [(name, *(f"{name}-{end}-{level}" for level in LEVELS for end in ("lo", "hi"))) for name in TARGETS]
@@ -145,14 +145,3 @@ def _of_table(steps: pa.Table) -> Answer:
         answer.point, answer.ends = parts[0], np.stack(parts[1:])
         answer.median = np.stack([steps[f"{name}-median"].to_numpy() for name in TARGETS], axis=1)
     return answer
-
-
-def _code(status: int, detail: str) -> str:
-    """Tell from its words what a table has no column for."""
-    words = {
-        "other values": "changed",
-        "comes behind": "late",
-        "accepted as history": "stream",
-        "before the first": "begun",
-    }
-    return {422: "window-rejected"}.get(status) or next(code for said, code in words.items() if said in detail)

@@ -77,6 +77,7 @@ def test_each_stream_has_an_outcome_of_its_own(streams: TestClient) -> None:
     first, *_, last = read(observe(streams, written(table(["o1", "o2"], 3))).content).to_pylist()
     assert (first["status"], first["step"], first["a"], first["sequence"]) == (409, None, None, None)
     assert hour(5) in first["detail"]
+    assert (first["problem"], last["problem"]) == ("late", None)
     assert (last["stream"], last["status"]) == ("o2", 200)
 
 
