@@ -90,6 +90,18 @@ class Machine(RuleBasedStateMachine):
         times = self._next_times(name, len(rows), gap)
         self._accept(name, times, rows, self.world.push(name, times, rows))
 
+    @rule(name=NAME, rows=st.lists(ROW, min_size=4, max_size=9))
+    def push_many_rows(self, name: str, rows: list[np.ndarray]) -> None:
+        times = self._next_times(name, len(rows), 0)
+        self._accept(name, times, rows, self.world.push(name, times, rows))
+
+    @rule(name=NAME, rows=st.tuples(ROWS, ROWS, ROWS), gap=st.integers(0, MOST_GAPS))
+    def push_through_one_replica_and_the_other(self, name: str, rows: tuple[list[np.ndarray], ...], gap: int) -> None:
+        for some in rows:
+            times = self._next_times(name, len(some), gap)
+            self._accept(name, times, some, self.world.push(name, times, some))
+            self.world.switch()
+
     @rule(name=NAME, rows=ROWS, gap=st.integers(0, MOST_GAPS))
     def add_history(self, name: str, rows: list[np.ndarray], gap: int) -> None:
         oracle = self.oracles[name]
@@ -189,7 +201,7 @@ class Machine(RuleBasedStateMachine):
     def _next_times(self, name: str, count: int, gap: int) -> list[int]:
         """Return times of rows that come next, the first of them behind some steps that are left out."""
         rows = self.oracles[name].rows
-        first = (rows[-1].time + HOUR * (1 + gap)) if rows else START
+        first = (rows[-1].time + HOUR * (1 + gap)) if rows else START  # nothing can be left out before the first
         return [first + HOUR * place for place in range(count)]
 
     def _fill_up_to(self, name: str, time: int) -> None:
