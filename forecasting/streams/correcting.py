@@ -98,18 +98,29 @@ def changed_row(
         raise WindowRejected(message, "/observation")
     if np.array_equal(np.frombuffer(old.values, np.float32), values, equal_nan=True):
         return None
-    kind = _kind_before(log, stream, old.seq) if old.kind == Kind.FILLER else old.kind
+    kind = old.kind
+    if kind == Kind.FILLER:  # before the first push it is of the history, from which nothing is forecast
+        came = _came_before(log, stream.id, old.seq)
+        kind = Kind.PUSHED if came is None else came.kind
     return old._replace(values=values.tobytes(), revision=old.revision + 1, kind=int(kind))
 
 
-def _kind_before(log: Log, stream: Stream, seq: int) -> int:
-    """Return what the last row that came before one is: history, from which nothing is forecast, or pushed."""
+def _came_before(log: Log, stream: int, seq: int) -> Observation | None:
+    """Return the last row before one that is no filler row; None where it was deleted by age, or there is none."""
     for stop in range(seq, 0, -SPAN):
-        came = [row.kind for row in log.rows([(stream.id, max(stop - SPAN, 0), stop - 1)])[0]]
-        came = [kind for kind in came if kind != Kind.FILLER]
+        rows = log.rows([(stream, max(stop - SPAN, 0), stop - 1)])[0]
+        came = [row for row in rows if row.kind != Kind.FILLER]
         if came:
             return came[-1]
-    return Kind.PUSHED  # rows before were deleted by age, which those of the history are first
+    return None
+
+
+def _issuer_before(change: Change, seq: int) -> Version:
+    """Return which version issued the last forecast before a row, else the one that is asked."""
+    stream, log = change.stream.id, change.log
+    came = _came_before(log, stream, seq)
+    issued = [] if came is None else log.issued([(stream, came.seq, came.seq)])[0]
+    return issued[0].version if issued else change.model.version
 
 
 def unchanged(model: Streamed, log: Log, stream: Stream) -> Outcomes:
@@ -122,7 +133,7 @@ def _follow(change: Change, replay: Replay) -> Followed:
     stream, first, followed = change.stream, change.row.seq, Followed()
     rows = replay.log.rows([(stream.id, replay.seq + 1, stream.seq)])[0]
     issued = {one.seq: one for one in change.log.issued([(stream.id, replay.seq + 1, stream.seq)])[0]}
-    issuer = change.model.version
+    issuer = _issuer_before(change, replay.seq + 1)
     for row in rows:
         before = issued.get(row.seq)
         issuer = issuer if before is None else before.version

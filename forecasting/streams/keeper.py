@@ -21,7 +21,7 @@ from forecasting.streams.correcting import Change, changed_row, correct, unchang
 from forecasting.streams.importing import import_history
 from forecasting.streams.migrating import Migration
 from forecasting.streams.pool import Pool
-from forecasting.streams.pushes import Outcomes, Pushes, join, select
+from forecasting.streams.pushes import Outcomes, Part, Pushes, join, left_of, refused, select
 from forecasting.streams.streamed import Streamed
 from forecasting.streams.tracking import Score
 from forecasting.streams.turn import Turn
@@ -80,18 +80,21 @@ class Keeper:
 
         Raises:
             NotStreamable: the model may not be streamed.
-            LogUnavailable: nothing was written.
+            LogUnavailable: nothing was written, or of streams that an older version holds.
             Outrun: others were quicker, again and again; nothing was written.
         """
         self._refuse_unsafe(model)
+        taken: list[Part] = []
         for attempt in range(ATTEMPTS):
             with self._lock:
                 try:
                     if pushes.history:
                         return import_history(model, self.log, pushes, self._policy.max_gap_rows, self._room, now)
-                    return self._push(model, pushes, now)
-                except Outrun:
+                    return self._push(model, pushes, taken, now)
+                except Outrun as error:
                     self._forget(model, pushes.principal, pushes.names)
+                    if attempt + 1 == ATTEMPTS and taken:
+                        return join([*taken, refused(left_of(taken, len(pushes.names)), taken[0][1], error)])
                     if attempt + 1 == ATTEMPTS:
                         raise
         raise AssertionError  # the loop returns or raises
@@ -183,21 +186,27 @@ class Keeper:
             )
             raise NotStreamable(message)
 
-    def _push(self, model: Streamed, pushes: Pushes, now: int) -> Outcomes:
-        """Let each stream be answered by the version that holds it, which is an older one right after a swap."""
+    def _push(self, model: Streamed, pushes: Pushes, taken: list[Part], now: int) -> Outcomes:
+        """Let each stream be answered by the version that holds it, which is an older one right after a swap.
+
+        Each version writes for itself: `taken` are the parts that are written, so that who is outrun with another one
+        does not push them again.
+        """
         pool = self._pool(model)
-        older = self._migration.older(self._pools, pool, pushes)
-        if not older:
+        left = left_of(taken, len(pushes.names)) if taken else np.arange(len(pushes.names))
+        some = select(pushes, left) if taken else pushes
+        older = self._migration.older(self._pools, pool, some)
+        if not older and not taken:
             return self._turn(pool, pushes, now)
-        parts = []
+        rest = np.ones(len(left), bool)
         for one, places in older.items():
-            outcomes = self._turn(self._pools[one], select(pushes, places), now)
+            outcomes = self._turn(self._pools[one], select(some, places), now)
             answered = dict.fromkeys(range(len(places)), one) | outcomes.answered
-            parts.append((places, outcomes._replace(answered=answered)))
-        rest = np.setdiff1d(np.arange(len(pushes.names)), np.concatenate(list(older.values())))
-        if len(rest):
-            parts.append((rest, self._turn(pool, select(pushes, rest), now)))
-        return join(parts)
+            taken.append((left[places], outcomes._replace(answered=answered)))
+            rest[places] = False
+        if rest.any():
+            taken.append((left[rest], self._turn(pool, select(some, np.flatnonzero(rest)), now)))
+        return join(taken)
 
     def _turn(self, pool: Pool, pushes: Pushes, now: int) -> Outcomes:
         policy = self._policy

@@ -77,7 +77,11 @@ def select(pushes: Pushes, places: Int[np.ndarray, " some"]) -> Pushes:
     )
 
 
-def join(parts: Sequence[tuple[Int[np.ndarray, " some"], Outcomes]]) -> Outcomes:
+Part = tuple[Int[np.ndarray, " some"], Outcomes]
+"""What came of some of the pushes, with their places among all."""
+
+
+def join(parts: Sequence[Part]) -> Outcomes:
     """Return the outcomes of all pushes from those of some, each with the places where they belong."""
     count = sum(len(places) for places, _ in parts)
     joined = nothing(count, parts[0][1])
@@ -87,6 +91,18 @@ def join(parts: Sequence[tuple[Int[np.ndarray, " some"], Outcomes]]) -> Outcomes
         for field in ("errors", "answered", "cautions"):
             getattr(joined, field).update({int(places[at]): one for at, one in getattr(outcomes, field).items()})
     return joined
+
+
+def left_of(parts: Sequence[Part], count: int) -> Int[np.ndarray, " some"]:
+    """Return the places of so many pushes that are in no part."""
+    return np.setdiff1d(np.arange(count), np.concatenate([places for places, _ in parts]))
+
+
+def refused(places: Int[np.ndarray, " some"], like: Outcomes, error: GatecastError) -> Part:
+    """Return outcomes of pushes that were all refused, for one reason."""
+    outcomes = nothing(len(places), like)
+    outcomes.errors.update(dict.fromkeys(range(len(places)), error))
+    return places, outcomes
 
 
 ARRAYS = ("seq", "time", "accepted", "replayed", "point", "median", "ends", "score")

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from itertools import count
 from typing import Any
 
 import numpy as np
+import pytest
 from hypothesis import settings
 
-from forecasting.errors import Begun, Changed, GatecastError, Late, NoSuchStream, StreamError, WindowRejected
+from forecasting.errors import Begun, Changed, GatecastError, Late, NoSuchStream, Outrun, StreamError, WindowRejected
 from forecasting.log.memory import MemoryLog
-from forecasting.log.records import Key, Version
+from forecasting.log.records import Commit, Key, Version
 from forecasting.steadiness import Streaming
 from forecasting.streams.keeper import Keeper, Policy
 from forecasting.streams.pushes import Outcomes, Pushes
@@ -22,6 +25,7 @@ CODES: dict[type[GatecastError], str] = {
     Late: "late",
     Changed: "changed",
     Begun: "begun",
+    Outrun: "outrun",
     StreamError: "stream",
     WindowRejected: "window-rejected",
 }
@@ -133,9 +137,12 @@ TestCore, TestResynced = CoreMachine.TestCase, ResyncedMachine.TestCase
 TestCore.settings = TestResynced.settings = settings(max_examples=40, stateful_step_count=25, deadline=None)
 
 
+CALM = np.array([9.0, 1000.0], np.float32)
+
+
 def test_a_step_left_out_before_the_first_push_is_history_once_it_came() -> None:
     """No version has begun there, so that none could issue a forecast."""
-    core, row = Core(MODELS), np.array([9.0, 1000.0], np.float32)
+    core, row = Core(MODELS), CALM
     core.add_history("north", [START, START + HOUR], [row, row])
     for hour in range(3, 12):
         core.push("north", [START + hour * HOUR], [row])
@@ -145,3 +152,45 @@ def test_a_step_left_out_before_the_first_push_is_history_once_it_came() -> None
     lines = core.keeper.ledger(Key("p", "tiny", "north"), 0, 20)
     assert [one.observation.seq for one in lines if one.issued] == list(range(3, 12))
     assert core.push("north", [START + 2 * HOUR], [row]).code == "stream"
+
+
+def test_a_step_that_came_late_is_forecast_by_the_version_before_it_wherever_snapshots_are() -> None:
+    core = Core(MODELS)
+    core.keeper = Keeper(core.log, replace(POLICY, snapshot_rows=1))
+    core.push("north", [START], [CALM])
+    core.swap("2")
+    for hour in (1, 3):
+        assert core.push("north", [START + hour * HOUR], [CALM]).version == "1"
+    core.correct("north", START + 2 * HOUR, CALM)
+    lines = core.keeper.ledger(Key("p", "tiny", "north"), 0, 20)
+    assert [one.issued.version.version for one in lines if one.issued] == ["1"] * 4
+
+
+@pytest.mark.parametrize("again_and_again", [False, True])
+def test_what_is_taken_stays_taken_where_the_rest_of_a_push_is_outrun(
+    monkeypatch: pytest.MonkeyPatch, again_and_again: bool
+) -> None:
+    """Each version writes for itself: here the old one for a stream, then the new one for the other, too late."""
+    core = Core(MODELS)
+    core.push("north", [START], [CALM])
+    core.swap("2")
+    core.push("elsewhere", [START], [CALM])
+    commit, place = core.log.commit, count()
+
+    def commit_too_late(written: Commit) -> None:
+        """Let the other one correct a row of the stream before it is written to."""
+        value = next(place)
+        if value and (again_and_again or value == 1):
+            core.switch()
+            core.correct("elsewhere", START, CALM + np.float32(value))
+            core.switch()
+        commit(written)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(core.log, "commit", commit_too_late)
+        north, elsewhere = core.push_all([("north", START + HOUR, CALM), ("elsewhere", START + HOUR, CALM)])
+    assert (north.code, north.seq, north.replayed, north.version) == ("ok", 1, False, "1")
+    if again_and_again:
+        assert elsewhere.code == "outrun"
+        elsewhere = core.push("elsewhere", [START + HOUR], [CALM])
+    assert (elsewhere.code, elsewhere.seq, elsewhere.replayed, elsewhere.version) == ("ok", 1, False, "2")
