@@ -67,7 +67,9 @@ def _bundle(columns: Columns, scaler: Scaler, statics: Statics, changes: dict[st
         seed, columns=len(columns.targets), past=len(columns.past), known=len(columns.known), statics=statics.numbers,
         categories=statics.categories, calendar=calendar.width, horizon=horizon, lags=4, hidden=8,
     )  # fmt: skip
-    own = {key: changes.pop(key) for key in ("calibration", "scorecard", "golden", "card", "streaming") if key in changes}
+    own = {
+        key: changes.pop(key) for key in ("calibration", "scorecard", "golden", "card", "streaming") if key in changes
+    }
     spec = Spec(
         format=FORMAT,
         name="tiny",
