@@ -18,7 +18,7 @@ PACKAGES = ("gatecast", "uvicorn", "uvloop", "httptools", "numba", "msgspec", "p
 WHAT = (
     "The service on one core, what pushes to it on another; {ours}. A row has 7 columns, all of them targets; horizon "
     "1, one member, hourly calendar in UTC, intervals of 90 %. Every row is new to its stream, an hour after the one "
-    "before. "
+    "before."
 )
 ABOUT = {
     "speed": "The model is an LSTM of 2 x 64; a push is one row, 4 decimals, in JSON over a kept connection.",
@@ -38,7 +38,7 @@ def main() -> None:
         go_before_others()
     ours = ", ".join(f"{name} {version(name)}" for name in PACKAGES)
     for part in asked.parts or PARTS:
-        what = WHAT.format(ours=ours) + ABOUT[part]
+        what = f"{WHAT.format(ours=ours)} {ABOUT[part]}".strip()
         if part == "speed" and asked.peers_python:
             what += f" Beside it {versions_of(asked.peers_python)}; see `benchmarks/servers`."
         if asked.ahead:
