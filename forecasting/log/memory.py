@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from threading import Lock
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from forecasting.errors import Outrun
 from forecasting.log.records import (
@@ -23,24 +23,35 @@ from forecasting.log.records import (
     Key,
     Kind,
     Observation,
+    Onward,
     Snapshot,
     Stream,
     Version,
 )
 
 NEWEST_ROWS = 4096
+_PUSHED = int(Kind.PUSHED)
 
 _Kept = TypeVar("_Kept", Observation, Issued)
 
 
+class _Newest(NamedTuple):
+    """What goes with the newest row of a stream."""
+
+    time: int
+    tracker: bytes
+    shape: str
+    drift: int
+
+
 @dataclass(slots=True)
 class _Held:
-    """What is kept of a stream; rows are gapless from `oldest` on. `newest` is how far it went last."""
+    """What is kept of a stream; rows are gapless from `oldest` on."""
 
     begun: Stream
     seq: int = -1
     epoch: int = 0
-    newest: Advance | None = None
+    newest: _Newest | None = None
     oldest: int = 0
     rows: dict[int, Observation] = field(default_factory=dict)
     issued: dict[int, Issued] = field(default_factory=dict)
@@ -51,14 +62,10 @@ class _Held:
     @property
     def stream(self) -> Stream:
         to = self.newest
-        if to is None:
-            return self.begun
-        return self.begun._replace(
-            seq=to.seq, time=to.time, epoch=self.epoch, tracker=to.tracker, shape=to.shape, drift=to.drift
-        )
+        return self.begun if to is None else self.begun._replace(seq=self.seq, epoch=self.epoch, **to._asdict())
 
     def advance(self, to: Advance, epoch: int) -> None:
-        self.newest, self.seq, self.epoch = to, to.seq, epoch
+        self.newest, self.seq, self.epoch = _Newest(to.time, to.tracker, to.shape, to.drift), to.seq, epoch
 
     def keep_snapshot(self, snapshot: Snapshot) -> None:
         self.snapshots.setdefault(snapshot.seq, {})[snapshot.version] = snapshot
@@ -116,7 +123,7 @@ class MemoryLog:
                 self._counts[stream.key.principal] += 1
             for advance in commit.advanced:
                 self._held[advance.stream].advance(advance, advance.epoch)
-            for held in self._keep(commit):
+            for held in [*self._keep(commit), *self._go_on(commit.onward)]:
                 held.drop_before(min(held.seq - self._rows, max(held.snapshots)) + 1)
 
     def _refuse_outrun(self, commit: Commit) -> None:
@@ -130,10 +137,34 @@ class MemoryLog:
                 known = known or advance.stream not in created or (advance.before, advance.epoch) != (-1, 0)
             elif held.seq != advance.before or held.epoch != advance.epoch:
                 known = True
-        gone = any(one.stream not in there and one.stream not in created for part in commit[2:] for one in part)
-        if known or twice or gone:
+        parts = (commit.observations, commit.issued, commit.snapshots, commit.origins)
+        gone = any(one.stream not in there and one.stream not in created for part in parts for one in part)
+        if known or twice or gone or not self._stand(commit.onward):
             message = "another writer was quicker with one of these streams"
             raise Outrun(message)
+
+    def _stand(self, onward: Onward | None) -> bool:
+        """Tell whether streams stand where they are to go on from."""
+        if onward is None:
+            return True
+        there = map(self._held.get, onward.streams)
+        places = zip(there, onward.before, onward.epochs, strict=True)
+        return all(held is not None and held.seq == seq and held.epoch == epoch for held, seq, epoch in places)
+
+    def _go_on(self, onward: Onward | None) -> list[_Held]:
+        """Keep the next row of each stream; return the streams that have more rows now than they need."""
+        if onward is None:
+            return []
+        crowded, make, there = [], tuple.__new__, self._held
+        *columns, shape, arrived, version = onward
+        for stream, _, _, seq, time, tracker, drift, values, score, forecast, said in zip(*columns, strict=True):
+            held = there[stream]
+            held.seq, held.newest = seq, make(_Newest, (time, tracker, shape, drift))
+            held.rows[seq] = make(Observation, (stream, seq, time, values, arrived, _PUSHED, None, score, 0))
+            held.issued[seq] = make(Issued, (stream, seq, version, forecast, said, None, False))
+            if len(held.rows) > self._rows and held.snapshots:
+                crowded.append(held)
+        return crowded
 
     def _keep(self, commit: Commit) -> list[_Held]:
         """Keep what is of rows; return the streams that have more rows now than they need."""

@@ -124,10 +124,34 @@ class Advance(NamedTuple):
     drift: int
 
 
+class Onward(NamedTuple):
+    """One more row of each of some streams, pushed and forecast from: what nearly every commit is, as columns.
+
+    A stream goes from the row `before` in `epochs` to the next one, `seqs`. `trackers`, `drifts` and `shape` are as in
+    `Advance`, `times`, `values`, `scores` and `arrived` as in `Observation`, `forecasts` (its `values`), `said` and
+    `version` as in `Issued`. Records of a thousand rows would cost as much as computing their forecasts.
+    """
+
+    streams: list[int]
+    before: list[int]
+    epochs: list[int]
+    seqs: list[int]
+    times: list[int]
+    trackers: list[bytes]
+    drifts: list[int]
+    values: list[bytes]
+    scores: list[bytes]
+    forecasts: list[bytes]
+    said: list[bytes]
+    shape: str
+    arrived: int
+    version: Version
+
+
 class Commit(NamedTuple):
     """All that is written at once, or not at all.
 
-    Each stream in `created` (with seq -1) also stands in `advanced`.
+    Each stream in `created` (with seq -1) also stands in `advanced`; none stands both there and in `onward`.
     """
 
     created: list[Stream]
@@ -136,6 +160,7 @@ class Commit(NamedTuple):
     issued: list[Issued]
     snapshots: list[Snapshot]
     origins: list[Origin]
+    onward: Onward | None = None
 
 
 class Correction(NamedTuple):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from forecasting.errors import Outrun
@@ -40,8 +40,7 @@ class SqlLog:
             Outrun: another writer was quicker with one of these streams.
             LogUnavailable: the database does not answer.
         """
-        ids = self._versions.ids(one.version for part in commit[3:] for one in part)
-        others = sorted({one.stream for part in commit[2:] for one in part} - {one.stream for one in commit.advanced})
+        ids, others = self._versions.ids(_versions_of(commit)), _others_in(commit)
 
         def write(cursor: Any) -> None:
             if others and [] in self._ask(cursor, self._queries.there, [(stream,) for stream in others]):
@@ -141,6 +140,23 @@ class SqlLog:
         observed = len(Observation._fields)
         forecast = self._issued((*row[:2], *row[observed:])) if row[observed] is not None else None
         return Entry(Observation(*row[:observed]), forecast)
+
+
+def _versions_of(commit: Commit) -> Iterator[Version]:
+    if commit.onward is not None:
+        yield commit.onward.version
+    for part in (commit.issued, commit.snapshots, commit.origins):
+        yield from (one.version for one in part)
+
+
+def _others_in(commit: Commit) -> list[int]:
+    """Return the streams of which something is written although they do not move."""
+    parts = (commit.observations, commit.issued, commit.snapshots, commit.origins)
+    named = {one.stream for part in parts for one in part}
+    if not named:
+        return []
+    moved = {one.stream for one in commit.advanced}
+    return sorted(named - moved - set(commit.onward.streams if commit.onward is not None else ()))
 
 
 def _stream(row: Line) -> Stream:

@@ -3,16 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import repeat
+from operator import itemgetter
 from typing import Any
 
 from forecasting.errors import Outrun
-from forecasting.log.records import Advance, Commit, Correction, Issued, Observation, Snapshot, Stream, Version
+from forecasting.log.records import (
+    Advance,
+    Commit,
+    Correction,
+    Issued,
+    Kind,
+    Observation,
+    Onward,
+    Snapshot,
+    Stream,
+    Version,
+)
 from forecasting.log.statements import Statements
 
 Ids = Mapping[Version, int]
 
 _MANY = 10
 _NO_FORECAST = (None, None, None, None, None)
+_PUSHED = int(Kind.PUSHED)
+_STREAM = itemgetter(6)
+"""The stream of a move."""
 
 
 def write_commit(cursor: Any, do: Statements, commit: Commit, ids: Ids) -> None:
@@ -22,8 +38,12 @@ def write_commit(cursor: Any, do: Statements, commit: Commit, ids: Ids) -> None:
         Outrun: another writer was quicker with one of these streams.
     """
     _many(cursor, do.create, [_created(stream) for stream in sorted(commit.created)])
-    _exactly(cursor, do.advance, [_advanced(one, one.epoch) for one in sorted(commit.advanced)])
+    moves = [_advanced(one, one.epoch) for one in commit.advanced]
     rows, apart = _joined(commit.observations, commit.issued, ids)
+    if commit.onward is not None:
+        moves += _moves(commit.onward)
+        rows += _rows(commit.onward, ids)
+    _exactly(cursor, do.advance, moves if len(moves) == 1 else sorted(moves, key=_STREAM))
     _append(cursor, do, rows)
     _exactly(cursor, do.issue, [_issued(one, ids) for one in apart])
     _many(cursor, do.snapshot, [_snapshot(one, ids) for one in commit.snapshots])
@@ -83,6 +103,20 @@ def _created(stream: Stream) -> tuple[object, ...]:
 def _advanced(advance: Advance, epoch: int) -> tuple[object, ...]:
     stream, before, within, seq, time, tracker, shape, drift = advance
     return seq, time, epoch, tracker, shape, drift, stream, before, within
+
+
+def _moves(onward: Onward) -> list[tuple[object, ...]]:
+    """Return what `_advanced` returns, of each stream."""
+    streams, before, epochs, seqs, times, trackers, drifts, *_ = onward
+    return list(zip(seqs, times, epochs, trackers, repeat(onward.shape), drifts, streams, before, epochs, strict=False))
+
+
+def _rows(onward: Onward, ids: Ids) -> list[tuple[object, ...]]:
+    """Return the rows with the forecasts issued at them."""
+    came = onward.streams, onward.seqs, onward.times, onward.values
+    pushed = repeat(onward.arrived), repeat(_PUSHED), repeat(None), onward.scores, repeat(0)
+    said = repeat(ids[onward.version]), onward.forecasts, onward.said, repeat(None), repeat(0)
+    return list(zip(*came, *pushed, *said, strict=False))
 
 
 def _joined(

@@ -23,14 +23,13 @@ class Held(NamedTuple):
     tracker: Float[np.ndarray, "stream tracked"]
     pending: Float[np.ndarray, "stream horizon horizon target two"]
 
-    def of(self, streams: Int[np.ndarray, " some"]) -> Held:
-        """Return some of them, as copies."""
+    def of(self, streams: slice | Int[np.ndarray, " some"]) -> Held:
+        """Return some of them, as copies unless they are asked for by a slice."""
         return Held(self.state[streams], self.tracker[streams], self.pending[streams])
 
-    def put(self, streams: Int[np.ndarray, " some"], held: Held) -> None:
+    def put(self, streams: slice | Int[np.ndarray, " some"], held: Held) -> None:
         """Replace some of them."""
-        for part, new in zip(self, held, strict=True):
-            part[streams] = new
+        self.state[streams], self.tracker[streams], self.pending[streams] = held
 
 
 class Profile(NamedTuple):
@@ -39,7 +38,7 @@ class Profile(NamedTuple):
     places: Places
     static: Coded | None
 
-    def of(self, streams: Int[np.ndarray, " some"]) -> Profile:
+    def of(self, streams: slice | Int[np.ndarray, " some"]) -> Profile:
         """Return some of them."""
         static = None if self.static is None else Coded(*(part[streams] for part in self.static))
         return Profile(self.places[streams], static)
@@ -55,37 +54,43 @@ class Arrived(NamedTuple):
 
 
 class Advanced(NamedTuple):
-    """What came of a step; `screened` tells which rows had implausible values, `far` which had absurd ones."""
+    """What came of a step; `screened` tells which rows had implausible values, `far` which had absurd ones.
+
+    `usual` says that no row had either, and that all that is said is finite.
+    """
 
     held: Held
     tracked: Tracked
     screened: Bool[np.ndarray, " stream"]
     far: Bool[np.ndarray, " stream"]
+    usual: bool
 
 
 def advance(model: Streamed, held: Held, profile: Profile, rows: Arrived) -> Advanced:
     """Take a row of each stream: score the last forecast by it, step the state, say what comes next."""
-    z, actual, screened, far = _scaled(model, profile, rows.values)
+    z, actual, screened, far, odd = _scaled(model, profile, rows.values)
     said, state = stepped(model, held.state, profile, rows, z)
     tracked = follow(model, held, profile, actual, rows.arrived, said)
-    return Advanced(Held(state, tracked.tracker, tracked.pending), tracked, screened, far)
+    usual = not odd and tracked.good == len(far)
+    return Advanced(Held(state, tracked.tracker, tracked.pending), tracked, screened, far, usual)
 
 
 def _scaled(
     model: Streamed, profile: Profile, values: Float[np.ndarray, "stream columns"]
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Return rows in z units, the targets without what is implausible, and which rows had such and absurd values."""
-    units, streams = model.scales.of(profile.places), len(values)
-    if not units.plain:
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, int]:
+    """Return rows in z units, targets without what is implausible, which rows had such and absurd values, how many."""
+    streams = len(values)
+    if not model.scales.plain:
         z = scaled(model, profile, values)
         lost, actual = np.isnan(z) & ~np.isnan(values), values[:, : len(model.spec.targets)]
         actual = np.where(lost[:, : actual.shape[1]], np.float32(np.nan), actual)
-        return z, actual, lost.any(axis=1), is_far(z)
-    z, actual = np.empty(values.shape, np.float32), np.empty((streams, len(model.spec.targets)), np.float32)
+        screened, far = lost.any(axis=1), is_far(z)
+        return z, actual, screened, far, int(np.count_nonzero(screened | far))
+    z, actual = np.empty(values.shape, np.float32), np.empty((streams, model.targets), np.float32)
     screened, far = np.empty(streams, np.bool_), np.empty(streams, np.bool_)
     edges = model.scales.edges(profile.places)
-    kernel.scale(np.ascontiguousarray(values), *edges, FARTHEST, z, actual, screened, far)
-    return z, actual, screened, far
+    odd = kernel.scale(np.ascontiguousarray(values), *edges, FARTHEST, z, actual, screened, far)
+    return z, actual, screened, far, odd
 
 
 def stepped(
@@ -126,11 +131,13 @@ def is_far(z: Float[np.ndarray, "stream columns"]) -> Bool[np.ndarray, " stream"
 
 def _steps(model: Streamed, profile: Profile, rows: Arrived, z: np.ndarray) -> Steps:
     spec = model.spec
+    if not spec.columns.known:
+        nothing = np.empty((len(z), 1 + spec.horizon, 0), np.float32)
+        return Steps(z, _calendar(model, rows.times), nothing, profile.static)
     seen = spec.columns.seen
     known = np.zeros((len(z), 1 + spec.horizon, len(spec.columns.known)), np.float32)
-    if spec.columns.known:
-        known[:, 0] = z[:, seen:]
-        known[:, 1:] = np.nan if rows.ahead is None else _ahead_z(model, profile, rows.ahead)
+    known[:, 0] = z[:, seen:]
+    known[:, 1:] = np.nan if rows.ahead is None else _ahead_z(model, profile, rows.ahead)
     return Steps(z[:, :seen], _calendar(model, rows.times), known, profile.static)
 
 
@@ -144,7 +151,7 @@ def _calendar(model: Streamed, times: Int[np.ndarray, "*rows"]) -> Float[np.ndar
     calendar = model.spec.calendar
     if not calendar.width:
         return np.zeros((*times.shape, 0), np.float32)
-    return model.features_at(int(times[0])) if times.shape == (1,) else calendar.features(times)
+    return calendar.features_at(int(times[0])) if times.shape == (1,) else calendar.features(times)
 
 
 def unrolled(

@@ -62,6 +62,7 @@ class Keeper:
         self.log = log
         self._policy = policy
         self._pools: dict[Version, Pool] = {}
+        self._turns: dict[Version, Turn] = {}
         self._migration = Migration(log, policy.replay_rows)
         self._lock = threading.RLock()
 
@@ -161,7 +162,10 @@ class Keeper:
 
     def migrate(self, seconds: float) -> bool:
         """Bring streams that an older version answers to the newest one for so long; tell whether more are left."""
-        return self._migration.go_on(self._pools, self._lock, seconds)
+        left = self._migration.go_on(self._pools, self._lock, seconds)
+        with self._lock:
+            self._let_go()
+        return left
 
     def _correct(self, model: Streamed, stream: Stream, time: int, values: np.ndarray) -> Outcomes:
         row = changed_row(model, self.log, stream, time, values)
@@ -209,10 +213,12 @@ class Keeper:
         return join(taken)
 
     def _turn(self, pool: Pool, pushes: Pushes, now: int) -> Outcomes:
-        policy = self._policy
-        return Turn(pool, self.log, policy.replay_rows, policy.snapshot_rows, policy.max_gap_rows, self._room).take(
-            pushes, now
-        )
+        turn = self._turns.get(pool.model.version)
+        if turn is None or turn.pool is not pool:
+            policy = self._policy
+            turn = Turn(pool, self.log, policy.replay_rows, policy.snapshot_rows, policy.max_gap_rows, self._room)
+            self._turns[pool.model.version] = turn
+        return turn.take(pushes, now)
 
     def _room(self, principal: str) -> int:
         """Return how many streams a principal may add."""
@@ -224,9 +230,15 @@ class Keeper:
         if pool is None:
             for version in [one for one in self._pools if one.model == model.version.model][:-1]:
                 del self._pools[version]
+            self._let_go()
             pool = self._pools[model.version] = Pool(model, self._policy.cache_bytes)
         pool.model = model  # the same version, perhaps opened anew
         return pool
+
+    def _let_go(self) -> None:
+        """Let go of turns whose pools are gone."""
+        for version in self._turns.keys() - self._pools.keys():
+            del self._turns[version]
 
     def _forget(self, model: Streamed, principal: str, names: Sequence[str]) -> None:
         for version, pool in self._pools.items():

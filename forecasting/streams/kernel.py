@@ -46,8 +46,9 @@ def advance(
     tracker, pending, actual, arrived, point, median, scale, mean, std, log, lowest, highest, integer, plain, shift,
     fixed, after, later, values, score, finite,
 ):  # fmt: skip
-    """Take a row of each stream, and what a network said after it; write the last five."""
+    """Take a row of each stream, and what a network said after it; write the last five, and count the finite."""
     streams, horizon, targets = point.shape
+    good_ones = 0
     levels = values.shape[1] // 2 - 1
     alphas = fixed[len(fixed) - 1 - horizon - levels : len(fixed) - 1 - horizon]
     rates, judged = fixed[len(fixed) - 1 - horizon : len(fixed) - 1], int(fixed[len(fixed) - 1])
@@ -78,6 +79,8 @@ def advance(
                 later_said[0, h, c, 0] = x[1] * s + m if arrived[b] else NO
                 later_said[0, h, c, 1] = x[2] * s if arrived[b] else NO
         issue(row, said, finite[b] and arrived[b])
+        good_ones += finite[b]
+    return good_ones
 
 
 @compiled
@@ -345,8 +348,11 @@ def issue(row, said, usable):
 
 @compiled
 def scale(values, mean, std, lower, upper, farthest, z, actual, screened, far):
-    """Scale rows of plain columns as `scaling.Units.to_z` does, and tell which have implausible or absurd values."""
-    targets = actual.shape[1]
+    """Scale rows of plain columns as `scaling.Units.to_z` does; tell which, and count how many, have odd values.
+
+    Odd is implausible, which is then missing (`screened`), or absurd (`far`).
+    """
+    targets, odd = actual.shape[1], 0
     for b in range(len(values)):
         u = b if len(mean) > 1 else 0
         screened[b] = far[b] = False
@@ -359,3 +365,22 @@ def scale(values, mean, std, lower, upper, farthest, z, actual, screened, far):
             far[b] |= abs(z[b, c]) > farthest
             if c < targets:
                 actual[b, c] = x
+        odd += screened[b] | far[b]
+    return odd
+
+
+@compiled
+def onward(before, times, step, latest, lookback, every, after):
+    """Write where streams are after one more row each; return how many are due for a snapshot.
+
+    -1 where a row is not the next of its stream, or the stream shorter than the model looks back. `before` and `after`
+    hold id, epoch, seq and time of each.
+    """
+    due = 0
+    for b in range(len(times)):
+        seq, time = before[b, 2] + 1, times[b]
+        if seq < max(lookback - 1, 1) or time - before[b, 3] != step or time >= latest:
+            return -1
+        after[b, 0], after[b, 1], after[b, 2], after[b, 3] = before[b, 0], before[b, 1], seq, time
+        due += (seq + before[b, 0]) % every == 0
+    return due

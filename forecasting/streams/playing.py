@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float
 
 from forecasting.admission import Caution
 from forecasting.streams.accepting import FILLER, Plan
@@ -101,11 +101,11 @@ def play(model: Streamed, some: Some, plan: Plan, rows: Arrived, snapshots: Snap
 
 
 def _at_once(model: Streamed, some: Some, rows: Arrived, due: Bool[np.ndarray, " taken"], anew: Anew | None) -> Played:
-    held, tracked, screened, far = advance(model, some.held, some.profile, rows)
+    held, tracked, screened, far, _ = advance(model, some.held, some.profile, rows)
     if anew is not None:
         held = held._replace(state=anew(held.state, np.arange(len(due))))
-    found = due.nonzero()[0]
-    return Played(held, rows, *_told(tracked), screened, far, _shots(held, found, found) if len(found) else [])
+    found = due.nonzero()[0].tolist()
+    return Played(held, rows, *_told(tracked), screened, far, shots_of(held, found, found))
 
 
 def _in_waves(
@@ -118,7 +118,7 @@ def _in_waves(
         places = np.flatnonzero(plan.wave == wave)
         members = plan.member[places]
         taken = Arrived(*(None if part is None else part[places] for part in rows))  # type: ignore[arg-type]
-        after, tracked, screened, far = advance(model, held.of(members), some.profile.of(members), taken)
+        after, tracked, screened, far, _ = advance(model, held.of(members), some.profile.of(members), taken)
         if anew is not None:
             after = after._replace(state=anew(after.state, places))
         held.put(members, after)
@@ -126,7 +126,7 @@ def _in_waves(
             part[places] = told
         played.screened[places], played.far[places] = screened, far
         shot = np.flatnonzero(due[places])
-        played.shots.extend(_shots(after, shot, places[shot]))
+        played.shots.extend(shots_of(after, shot.tolist(), places[shot].tolist()))
     return played
 
 
@@ -146,11 +146,12 @@ def _blank(model: Streamed, held: Held, rows: Arrived, count: int) -> Played:
 
 
 def _told(tracked: Tracked) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    return tracked.values, tracked.pending[:, 0], tracked.score, tracked.finite
+    return tracked.values, tracked.said, tracked.score, tracked.finite
 
 
-def _shots(held: Held, streams: Int[np.ndarray, " due"], places: Int[np.ndarray, " due"]) -> list[Shot]:
+def shots_of(held: Held, streams: Sequence[int], places: Sequence[int]) -> list[Shot]:
+    """Return what is to be kept of some streams, that stand behind rows at some places of the plan."""
     return [
         Shot(place, held.state[stream].tobytes(), held.tracker[stream].tobytes())
-        for stream, place in zip(streams.tolist(), places.tolist(), strict=True)
+        for stream, place in zip(streams, places, strict=True)
     ]

@@ -23,6 +23,10 @@ LEAST = 16
 """Streams that there is room for at first, and at least."""
 
 
+Slots = slice | Int[np.ndarray, " stream"]
+"""Where streams are held: a slice for a single one, which costs a tenth of what an array does."""
+
+
 class Facts(NamedTuple):
     """Where each of some streams stands, see `log.records.Stream`: a row of id, epoch, seq and time each."""
 
@@ -53,7 +57,7 @@ class Facts(NamedTuple):
         """Return those of streams as the log has them."""
         return cls(np.array([(one.id, one.epoch, one.seq, one.time) for one in streams], np.int64).reshape(-1, 4))
 
-    def of(self, streams: Int[np.ndarray, " some"]) -> Facts:
+    def of(self, streams: slice | Int[np.ndarray, " some"]) -> Facts:
         """Return some of them."""
         return Facts(self.table[streams])
 
@@ -73,7 +77,7 @@ class Some(NamedTuple):
     held: Held
     profile: Profile
 
-    def of(self, streams: Int[np.ndarray, " some"]) -> Some:
+    def of(self, streams: slice | Int[np.ndarray, " some"]) -> Some:
         """Return some of them."""
         return Some(self.facts.of(streams), self.held.of(streams), self.profile.of(streams))
 
@@ -125,6 +129,25 @@ class Pool:
         slots = self._slots
         return np.array([slots.get((principal, name), -1) for name in names], dtype=np.int64)
 
+    def slots_of(self, principal: str, names: Sequence[str]) -> Slots | None:
+        """Return the slots of streams; None where one of them is not held."""
+        if len(names) == 1:
+            slot = self._slots.get((principal, names[0]))
+            return None if slot is None else slice(slot, slot + 1)
+        found = [self._slots.get((principal, name)) for name in names]
+        return None if None in found else np.array(found, dtype=np.int64)
+
+    def view(self, slots: Slots) -> Some:
+        """Return what is held in some slots, which must not be changed, and is another after `put`."""
+        return self._all.of(slots)
+
+    def put(self, slots: Slots, facts: Facts, held: Held) -> None:
+        """Hold streams that have slots as they are now."""
+        self._now += 1
+        self._used[slots] = self._now
+        self._all.held.put(slots, held)
+        self._all.facts.table[slots] = facts.table
+
     def take(self, slots: Int[np.ndarray, " stream"]) -> Some:
         """Return what is held in some slots."""
         return self._all.of(slots)
@@ -144,9 +167,7 @@ class Pool:
             there = np.flatnonzero(slots >= 0)
             self._put_profile(slots[new], some.profile.of(new))
             slots, some = (slots, some) if len(there) == len(slots) else (slots[there], some.of(there))
-        self._used[slots] = self._now
-        self._all.held.put(slots, some.held)
-        self._all.facts.table[slots] = some.facts.table
+        self.put(slots, some.facts, some.held)
 
     def drop(self, principal: str, names: Sequence[str]) -> None:
         """Forget streams; those that are not held stay what they are."""

@@ -9,11 +9,13 @@ from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 import numpy as np
+from jaxtyping import Float, Int
 
 from forecasting.admission import Caution
-from forecasting.log.records import Advance, Commit, Issued, Kind, Observation, Origin, Snapshot, Stream
+from forecasting.log.records import Advance, Commit, Issued, Kind, Observation, Onward, Origin, Snapshot, Stream
 from forecasting.streams.accepting import FILLER, Plan
-from forecasting.streams.playing import Played
+from forecasting.streams.advancing import Advanced
+from forecasting.streams.playing import Played, Shot
 from forecasting.streams.pool import Facts
 from forecasting.streams.streamed import Streamed
 from forecasting.streams.tracking import drift_of
@@ -35,8 +37,6 @@ class Batch(NamedTuple):
 
 def commit_of(batch: Batch, created: Sequence[Stream]) -> Commit:
     """Return all that a batch writes; the origin of a new stream is its first row."""
-    if len(batch.plan.member) == len(batch.before.table) == 1 and batch.plan.row[0] != FILLER:
-        return _of_one(batch, created)
     return Commit(
         created=list(created),
         advanced=_advances(batch),
@@ -47,25 +47,42 @@ def commit_of(batch: Batch, created: Sequence[Stream]) -> Commit:
     )
 
 
-def _of_one(batch: Batch, created: Sequence[Stream]) -> Commit:
-    """Return the same of the usual push, a row of one stream, in a third of the time that columns take."""
-    played, version = batch.played, batch.model.version
-    stream, epoch, before, _ = batch.before.table[0].tolist()
-    seq, time = batch.after.table[0, 2:].tolist()
-    ahead = None if played.rows.ahead is None else played.rows.ahead.tobytes()
-    values, score, cautions = played.rows.values.tobytes(), played.score.tobytes(), played.cautions.get(0)
-    tracker, drift = played.held.tracker, int(drift_of(played.held.tracker)[0])
-    notes = None if cautions is None else write_notes(cautions)
-    return Commit(
-        created=list(created),
-        advanced=[
-            Advance(stream, before, epoch, seq, time, tracker.tobytes(), batch.model.tracking.shape, drift),
-        ],
-        observations=[Observation(stream, seq, time, values, batch.now, PUSHED, ahead, score)],
-        issued=[Issued(stream, seq, version, played.values.tobytes(), played.said.tobytes(), notes)],
-        snapshots=_snapshots(batch) if played.shots else [],
-        origins=[Origin(stream, version, 0)] if created else [],
+class Next(NamedTuple):
+    """The next row of each of some streams, that stand at `before` (id, epoch, seq, time each), then at `after`."""
+
+    model: Streamed
+    before: Int[np.ndarray, "stream four"]
+    after: Int[np.ndarray, "stream four"]
+    values: Float[np.ndarray, "stream columns"]
+    step: Advanced
+    now: int
+
+
+def commit_of_next(rows: Next, shots: Sequence[Shot]) -> Commit:
+    """Return all that is written of usual rows; `shots` are snapshots of the streams at some places."""
+    tracked, tracking = rows.step.tracked, rows.model.tracking
+    streams, epochs, seqs, times = rows.after.T.tolist()
+    onward = Onward(
+        streams,
+        rows.before[:, 2].tolist(),
+        epochs,
+        seqs,
+        times,
+        cut(tracked.tracker),
+        list(map(int, tracked.score[:, tracking.drift_at].tolist())),
+        cut(rows.values),
+        cut(tracked.score),
+        cut(tracked.values),
+        cut(tracked.said),
+        tracking.shape,
+        rows.now,
+        rows.model.version,
     )
+    kept = [
+        Snapshot(streams[one.place], rows.model.version, seqs[one.place], one.state, one.tracker, tracking.shape)
+        for one in shots
+    ]
+    return Commit([], [], [], [], kept, [], onward)
 
 
 def _advances(batch: Batch) -> list[Advance]:

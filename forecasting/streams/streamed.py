@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cached_property
 
 import msgspec
 import numpy as np
 from jaxtyping import Float, Int
 
-from forecasting.admission import FARTHEST
 from forecasting.bundle import Bundle, Spec
 from forecasting.engines import StepEngine, steps_for
 from forecasting.log.records import Version
@@ -23,7 +21,6 @@ Places = Int[np.ndarray, " stream"]
 """Which scale is each stream's; 0 is that of all series together."""
 
 
-TIMES = 256
 EDGES = tuple(Units._fields.index(part) for part in ("mean", "std", "lower", "upper"))
 
 
@@ -38,6 +35,11 @@ class Streamed:
     def spec(self) -> Spec:
         """The contract of the model."""
         return self.bundle.spec
+
+    @cached_property
+    def targets(self) -> int:
+        """How many targets it has."""
+        return len(self.spec.targets)
 
     @cached_property
     def engine(self) -> StepEngine:
@@ -60,15 +62,6 @@ class Streamed:
         calibration = self.bundle.calibration
         shape = (self.spec.horizon, len(self.spec.targets))
         return np.zeros(shape, np.float32) if calibration is None else calibration.shift
-
-    @cached_property
-    def features_at(self) -> Callable[[int], Float[np.ndarray, "one feature"]]:
-        """From one time to its calendar features; the streams of a model mostly have rows of the same times."""
-
-        def features(time: int) -> Float[np.ndarray, "one feature"]:
-            return self.spec.calendar.features(np.array([time], dtype=np.int64))
-
-        return lru_cache(maxsize=TIMES)(features)
 
     @cached_property
     def contract(self) -> str:
@@ -100,7 +93,7 @@ class Streamed:
 class SeriesScales:
     """The units of all series of a bundle as arrays, so that rows of many streams are scaled together.
 
-    No value up to `near` is absurdly far from the training mean of any column.
+    `plain` says that no column has a transform or a bound.
     """
 
     def __init__(self, bundle: Bundle) -> None:
@@ -109,14 +102,11 @@ class SeriesScales:
         ids = list(scaler.series)
         self._places = {series: place for place, series in enumerate(ids, 1)}
         self._each = [scaler.units(None), *(scaler.units(series) for series in ids)]
-        self._each_target = [one.first(self._targets) for one in self._each]
+        self._each_target = [_with_axis(one.first(self._targets)) for one in self._each]
+        self.plain = self._each[0].plain
         self._all = [np.stack([one[part] for one in self._each]) for part in range(len(Units._fields) - 1)]
         self._edges = [tuple(np.atleast_2d(one[part]) for part in EDGES) for one in self._each]
         self._all_target = [part[:, : self._targets] for part in self._all]
-
-        with np.errstate(over="ignore"):
-            bounds = [FARTHEST * one.std - np.abs(one.mean) for one in self._each]
-        self.near = float(np.min(bounds))
 
     def place(self, series: str | None) -> int:
         """Return where the scale of a series is."""
@@ -142,3 +132,8 @@ class SeriesScales:
         if len(each) == 1 or len(places) == 1 or (places == first).all():
             return each[first]
         return Units._make([*(part[places] for part in stacked), each[0].plain])
+
+
+def _with_axis(units: Units) -> Units:
+    """Return units with an axis of streams, of length 1."""
+    return Units._make([*(np.ascontiguousarray(part[None]) for part in units[:-1]), units.plain])

@@ -55,7 +55,8 @@ class Tracked(NamedTuple):
     """What comes of a row.
 
     Tracker and pending are those after it; point, median and ends (by level low and high) are of the new forecast in
-    the units of the data, views of `values`. `finite` is False where one of its numbers, also before bounds, is not.
+    the units of the data, views of `values`. `finite` is False where one of its numbers, also before bounds, is not;
+    `good` counts where it is True.
     """
 
     tracker: Float[np.ndarray, "stream width"]
@@ -66,13 +67,19 @@ class Tracked(NamedTuple):
     score: Float[np.ndarray, "stream scored"]
     finite: Bool[np.ndarray, " stream"]
     values: Float[np.ndarray, "stream parts horizon target"]
+    good: int
+
+    @property
+    def said(self) -> Float[np.ndarray, "stream horizon target two"]:
+        """Median and scale as they were issued, in the units that are learnt; NaN behind a row that never came."""
+        return self.pending[:, 0]
 
 
 class Tracking:
     """What tracks the forecasts of one bundle; it is not changed by tracking.
 
     `shape` names the layout of a tracker of `width` numbers, `scored` is how many numbers a score has, `levels` are
-    those of the intervals in percent, in the order of the ends.
+    those of the intervals in percent, in the order of the ends. `drift_at` is where the drift stands in a score.
     """
 
     def __init__(self, calibration: Calibration | None, horizon: int, targets: int) -> None:
@@ -85,6 +92,7 @@ class Tracking:
         self.width = self._offsets + (1 + ends) * horizon * targets
         self._each = kernel.SAID_COVERED + len(self.levels)
         self.scored = targets * self._each + 2 + ends + targets
+        self.drift_at = targets * self._each + 1
         self.shape = f"{FORMAT}:{','.join(map(str, self.levels))}:{horizon}:{targets}"
         self._fixed = fixed_numbers(calibration, self.levels, horizon, targets)
         none = np.zeros((1, targets), bool)
@@ -123,13 +131,13 @@ class Tracking:
         values = np.empty((streams, self._parts, self._horizon, self._targets), np.float32)
         after, later = np.empty(tracker.shape), np.empty(pending.shape, np.float32)
         score, finite = np.empty((streams, self.scored), np.float32), np.empty(streams, np.bool_)
-        kernel.advance(
+        good = kernel.advance(
             _own(tracker), _own(pending), _own(actual), arrived, *map(np.ascontiguousarray, said),
             *(_by_stream(part) for part in units[:2]),
             *(self._unbound if units.plain else map(_by_stream, units[5:9])),
             units.plain, shift, self._fixed, after, later, values, score, finite,
         )  # fmt: skip
-        return Tracked(after, later, values[:, 0], values[:, 1], values[:, 2:], score, finite, values)
+        return Tracked(after, later, values[:, 0], values[:, 1], values[:, 2:], score, finite, values, good)
 
     def read(self, score: Float[np.ndarray, " scored"]) -> Score:
         """Read a score as `advance` writes it."""
@@ -197,7 +205,8 @@ def drift_of(tracker: Float[np.ndarray, "stream width"]) -> Int[np.ndarray, " st
 
 def _by_stream(part: np.ndarray) -> Float[np.ndarray, "stream_or_one target"]:
     """Return a part of units with an axis of streams."""
-    return np.ascontiguousarray(part.reshape(-1, part.shape[-1]))
+    there = part.ndim == 2 and part.flags.c_contiguous  # noqa: PLR2004
+    return part if there else np.ascontiguousarray(part.reshape(-1, part.shape[-1]))
 
 
 def _own(array: np.ndarray) -> np.ndarray:

@@ -19,6 +19,7 @@ from forecasting.streams.cautioning import cautions_about
 from forecasting.streams.gridding import Bounds
 from forecasting.streams.playing import Played, Snapshots, far_pushes, play, rows_of
 from forecasting.streams.pool import Pool, Some, concatenated
+from forecasting.streams.promptly import Prompt
 from forecasting.streams.pushes import Outcomes, Pushes, blank, distinct, join, select
 from forecasting.streams.rebuilding import rebuild, unrolled_anew
 from forecasting.streams.recording import Batch, commit_of, parts_of, read_notes, untold
@@ -45,8 +46,9 @@ class Turn:
         room: Callable[[str], int],
     ) -> None:
         """Take over what is to be used; `room` says how many streams a principal may add."""
-        self._pool, self._log, self._room = pool, log, room
+        self.pool, self._log, self._room = pool, log, room
         self._replay_rows, self._snapshot_rows, self._gaps = replay_rows, snapshot_rows, max_gap_rows
+        self._prompt = Prompt(pool, log, snapshot_rows)
 
     def take(self, pushes: Pushes, now: int) -> Outcomes:
         """Take pushes, write what follows, and say what came of each.
@@ -54,11 +56,13 @@ class Turn:
         Raises:
             LogUnavailable, Outrun: nothing was written, and nothing is held that was not before.
         """
+        if (usual := self._prompt.take(pushes, now)) is not None:
+            return usual
         names, members = distinct(pushes.names)
         brought, errors = self._bring(pushes, names, members, now)
         if errors:
             return self._without(pushes, members, errors, now)
-        model = self._pool.model
+        model = self.pool.model
         verdicts, played = self._played(pushes, members, brought)
         self._refuse_stale(pushes.principal, names, members, brought, verdicts)
         if played is not None:
@@ -75,7 +79,7 @@ class Turn:
         self, pushes: Pushes, names: Sequence[str], members: Int[np.ndarray, " pushes"], now: int
     ) -> tuple[Brought, dict[int, GatecastError]]:
         """Return the streams of a batch, from memory where they are held; and why some cannot be had, by member."""
-        pool = self._pool
+        pool = self.pool
         slots = pool.find(pushes.principal, names)
         if not count_nonzero(slots < 0):
             return Brought(pool.take(slots), slots, ()), {}
@@ -115,7 +119,7 @@ class Turn:
         self, pushes: Pushes, members: Int[np.ndarray, " pushes"], brought: Brought
     ) -> tuple[Verdicts, Played | None]:
         """Judge and play; a push that turns out to be absurd, or to make the model say nonsense, is left out."""
-        model, some = self._pool.model, brought.some
+        model, some = self.pool.model, brought.some
         bounds = Bounds(model.spec.calendar, model.spec.horizon, self._gaps)
         refused = strangers(model, pushes, some.profile.places[members])
         while True:
@@ -147,7 +151,7 @@ class Turn:
         if not verdicts.errors:
             return
         held = [place for place in set(members[list(verdicts.errors)].tolist()) if brought.slots[place] >= 0]
-        keys = [Key(principal, self._pool.model.version.model, names[place]) for place in held]
+        keys = [Key(principal, self.pool.model.version.model, names[place]) for place in held]
         facts = brought.some.facts
         for place, stream in zip(held, self._log.find(keys), strict=True):
             stands = facts.id[place], facts.seq[place], facts.epoch[place]
@@ -158,14 +162,14 @@ class Turn:
     def _keep(self, principal: str, names: Sequence[str], brought: Brought, batch: Batch) -> None:
         some = Some(batch.after, batch.played.held, brought.some.profile)
         if not count_nonzero(some.facts.seq < 0):
-            self._pool.keep(principal, names, brought.slots, some)
+            self.pool.keep(principal, names, brought.slots, some)
         else:
             there = np.flatnonzero(some.facts.seq >= 0)
             kept = [names[place] for place in there.tolist()]
-            self._pool.keep(principal, kept, brought.slots[there], some.of(there))
+            self.pool.keep(principal, kept, brought.slots[there], some.of(there))
 
     def _blank(self, count: int) -> Outcomes:
-        spec, tracking = self._pool.model.spec, self._pool.model.tracking
+        spec, tracking = self.pool.model.spec, self.pool.model.tracking
         return blank(count, (spec.horizon, len(spec.targets)), 2 * len(tracking.levels), tracking.scored)
 
     def _outcomes(self, ids: Int[np.ndarray, " pushes"], verdicts: Verdicts, played: Played | None) -> Outcomes:
@@ -212,7 +216,7 @@ class Turn:
                 out.errors[push] = StreamError(message)
 
     def _answer_again(self, out: Outcomes, push: int, row: Observation, issued: Issued) -> None:
-        parts = untold(self._pool.model, issued.values)
+        parts = untold(self.pool.model, issued.values)
         if parts is None:
             message = "the row was answered by a version with another horizon or other levels; GET .../ledger shows it"
             out.errors[push] = StreamError(message)

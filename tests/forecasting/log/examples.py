@@ -14,6 +14,7 @@ from forecasting.log.records import (
     Key,
     Kind,
     Observation,
+    Onward,
     Origin,
     Snapshot,
     Stream,
@@ -70,8 +71,32 @@ def a_push(stream: Stream, first: int, last: int | None = None, **parts: Any) ->
 
 
 def together(commits: Sequence[Commit]) -> Commit:
-    """Return several pushes as one commit."""
-    return Commit(*([one for part in parts for one in part] for parts in zip(*commits, strict=True)))
+    """Return several pushes as one commit; what goes on in columns can only come once."""
+    parts = zip(*(commit[:-1] for commit in commits), strict=True)
+    (onward,) = [one.onward for one in commits if one.onward] or [None]
+    return Commit(*([one for part in parts for one in part] for parts in parts), onward)
+
+
+def in_columns(commit: Commit) -> Commit:
+    """Return the same commit, of one pushed and forecast row of each of its streams, in columns."""
+    moves, rows, said = commit.advanced, commit.observations, commit.issued
+    onward = Onward(
+        [one.stream for one in moves],
+        [one.before for one in moves],
+        [one.epoch for one in moves],
+        [one.seq for one in moves],
+        [one.time for one in rows],
+        [one.tracker for one in moves],
+        [one.drift for one in moves],
+        [one.values for one in rows],
+        [one.score or b"" for one in rows],
+        [one.values for one in said],
+        [one.said for one in said],
+        moves[0].shape,
+        rows[0].arrived,
+        said[0].version,
+    )
+    return commit._replace(advanced=[], observations=[], issued=[], onward=onward)
 
 
 def a_correction(

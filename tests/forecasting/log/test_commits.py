@@ -6,7 +6,7 @@ import pytest
 
 from forecasting.errors import Outrun
 from forecasting.log.interface import Log
-from forecasting.log.records import Commit, Entry, Key, Kind, Origin
+from forecasting.log.records import Advance, Commit, Entry, Key, Kind, Origin
 from tests.forecasting.log.examples import (
     HOUR,
     ONE,
@@ -17,6 +17,7 @@ from tests.forecasting.log.examples import (
     a_snapshot,
     a_stream,
     an_advance,
+    in_columns,
     number,
     together,
 )
@@ -136,6 +137,33 @@ def test_whoever_is_late_writes_nothing_at_all(log: Log, late: object) -> None:
     assert everything(log) == before
     log.commit(on_time)
     assert everything(log) != before
+
+
+def test_rows_that_go_on_in_columns_are_read_as_records_are(log: Log) -> None:
+    log.commit(together([a_push(STREAM, 0), a_push(OTHER, 0)]))
+    rows = [a_row(one, 1, arrived=7) for one in (STREAM, OTHER)]
+    commit = together([a_push(STREAM, 1), a_push(OTHER, 1)])._replace(observations=rows)
+    log.commit(in_columns(commit))
+    assert log.rows([(STREAM.id, 1, 1), (OTHER.id, 1, 1)]) == [[row] for row in rows]
+    assert log.issued([(STREAM.id, 0, 9)]) == [[a_forecast(STREAM, 0), a_forecast(STREAM, 1)]]
+    assert [one and (one.seq, one.time, one.tracker) for one in log.find([STREAM.key, OTHER.key])] == [
+        (1, row.time, number(101)) for row in rows
+    ]
+
+
+@pytest.mark.parametrize(
+    "late", [an_advance(STREAM, 0, 1), an_advance(STREAM, 1, 2, epoch=1), an_advance(a_stream(9), 1, 2)]
+)
+def test_of_rows_in_columns_nothing_is_written_where_one_comes_too_late(log: Log, late: Advance) -> None:
+    log.commit(together([a_push(STREAM, 0, 1), a_push(OTHER, 0, 1)]))
+    before, on_time = everything(log), a_push(OTHER, 2, snapshots=[a_snapshot(OTHER, 2)])
+    of_late = a_push(STREAM, 2)._replace(advanced=[late])
+    for commit in (together([on_time, of_late]), together([of_late, on_time])):
+        with pytest.raises(Outrun, match="another writer was quicker"):
+            log.commit(in_columns(commit))
+    with pytest.raises(Outrun, match="another writer was quicker"):
+        log.commit(together([on_time, in_columns(of_late)]))
+    assert everything(log) == before
 
 
 def test_a_snapshot_written_again_replaces_and_an_origin_stays(log: Log) -> None:

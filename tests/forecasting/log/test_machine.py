@@ -23,6 +23,7 @@ from tests.forecasting.log.examples import (
     a_snapshot,
     a_stream,
     an_advance,
+    in_columns,
     together,
 )
 
@@ -46,8 +47,11 @@ class Two(RuleBasedStateMachine):
 
     def both(self, act: str, *arguments: Any) -> None:
         """Do the same to both; they agree on what comes of it."""
+        self.each(act, arguments, arguments)
+
+    def each(self, act: str, to_model: tuple[Any, ...], to_log: tuple[Any, ...]) -> None:
         answers = []
-        for log in (self.model, self.log):
+        for log, arguments in ((self.model, to_model), (self.log, to_log)):
             try:
                 answers.append(getattr(log, act)(*arguments))
             except Outrun:
@@ -74,6 +78,19 @@ class Two(RuleBasedStateMachine):
                 )
             )
         self.both("commit", together(commits))
+
+    @rule(streams=st.lists(STREAM, min_size=1, unique=True), behind=st.sampled_from([0, 0, 0, 1]), blob=BLOB)
+    def go_on(self, streams: list[Any], behind: int, blob: bytes) -> None:
+        """Write to the one as records what is written to the other in columns."""
+        commits = []
+        for stream in streams:
+            seq, epoch = self.standing(stream)
+            advance = an_advance(stream, seq - behind, seq + 1, epoch=epoch, tracker=blob, drift=len(blob) % 4)
+            rows = [a_row(stream, seq + 1, arrived=100)]
+            snapshots = [a_snapshot(stream, seq + 1, state=blob)] if len(blob) > 3 else []
+            commits.append(a_push(stream, seq + 1, advanced=[advance], observations=rows, snapshots=snapshots))
+        commit = together(commits)._replace(created=[], origins=[])
+        self.each("commit", (commit,), (in_columns(commit),))
 
     @rule(stream=STREAM, before=st.integers(-1, 4), epoch=st.integers(0, 2))
     def push_from_anywhere(self, stream: Any, before: int, epoch: int) -> None:

@@ -8,10 +8,18 @@ import numpy as np
 import pytest
 
 from forecasting.columns import Columns
-from forecasting.errors import Begun, NoSuchObservation, NoSuchStream, NotStreamable, StreamError, TooManyStreams
+from forecasting.errors import (
+    Begun,
+    NoSuchObservation,
+    NoSuchStream,
+    NotStreamable,
+    Outrun,
+    StreamError,
+    TooManyStreams,
+)
 from forecasting.errors import WindowRejected as Rejected
 from forecasting.log.memory import MemoryLog
-from forecasting.log.records import Key, Version
+from forecasting.log.records import Commit, Key, Version
 from forecasting.steadiness import Streaming
 from forecasting.streams.keeper import Keeper, Policy
 from forecasting.streams.pool import LEAST
@@ -159,3 +167,31 @@ def test_rows_pushed_together_are_what_they_are_one_by_one_with_covariates_too()
         alone = one.push(rich, Pushes("p", ["north"], np.arange(2), times[[hour]], values[[hour]], ahead), 1)
     for part in ("point", "median", "ends", "score"):
         np.testing.assert_array_equal(getattr(together, part), getattr(alone, part))
+
+
+class Overtaken(MemoryLog):
+    """A log in which somebody else is always quicker with the streams of one version."""
+
+    quicker: Version | None = None
+
+    def commit(self, commit: Commit) -> None:
+        versions = {one.version for one in commit.issued} | ({commit.onward.version} if commit.onward else set())
+        if self.quicker in versions:
+            message = "another writer was quicker with one of these streams"
+            raise Outrun(message)
+        super().commit(commit)
+
+
+def test_who_is_outrun_for_good_is_told_so_and_what_the_older_version_wrote_stands() -> None:
+    log, newer = Overtaken(), model("2")
+    one = keeper(log)
+    for hour in range(8):
+        one.push(MODEL, rows(["north"], [hour]), 1)
+        one.push(newer, rows(["south"], [hour]), 1)
+    log.quicker = newer.version
+    out = one.push(newer, rows(["north", "south"], [8, 8]), 1)
+    assert list(out.errors) == [1]
+    assert isinstance(out.errors[1], Outrun)
+    assert out.answered == {0: MODEL.version}
+    assert (out.seq[0], out.accepted[0]) == (8, 1)
+    assert [stream.seq for stream in log.streams("p", "tiny", "", 9)] == [8, 7]
