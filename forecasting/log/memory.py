@@ -157,11 +157,11 @@ class MemoryLog:
             return []
         crowded, make, there = [], tuple.__new__, self._held
         *columns, shape, arrived, version = onward
-        for stream, _, _, seq, time, tracker, drift, values, score, forecast, said in zip(*columns, strict=True):
+        for stream, _, _, seq, time, tracker, drift, values, score, forecast, said, note in zip(*columns, strict=True):
             held = there[stream]
             held.seq, held.newest = seq, make(_Newest, (time, tracker, shape, drift))
             held.rows[seq] = make(Observation, (stream, seq, time, values, arrived, _PUSHED, None, score, 0))
-            held.issued[seq] = make(Issued, (stream, seq, version, forecast, said, None, False))
+            held.issued[seq] = make(Issued, (stream, seq, version, forecast, said, note, False))
             if len(held.rows) > self._rows and held.snapshots:
                 crowded.append(held)
         return crowded

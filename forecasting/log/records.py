@@ -128,8 +128,8 @@ class Onward(NamedTuple):
     """One more row of each of some streams, pushed and forecast from: what nearly every commit is, as columns.
 
     A stream goes from the row `before` in `epochs` to the next one, `seqs`. `trackers`, `drifts` and `shape` are as in
-    `Advance`, `times`, `values`, `scores` and `arrived` as in `Observation`, `forecasts` (its `values`), `said` and
-    `version` as in `Issued`. Records of a thousand rows would cost as much as computing their forecasts.
+    `Advance`, `times`, `values`, `scores` and `arrived` as in `Observation`, `forecasts` (its `values`), `said`
+    and `version` as in `Issued`. Records of a thousand rows would cost as much as computing their forecasts.
     """
 
     streams: list[int]
@@ -143,6 +143,7 @@ class Onward(NamedTuple):
     scores: list[bytes]
     forecasts: list[bytes]
     said: list[bytes]
+    notes: list[str | None]
     shape: str
     arrived: int
     version: Version

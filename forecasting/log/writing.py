@@ -115,7 +115,7 @@ def _rows(onward: Onward, ids: Ids) -> list[tuple[object, ...]]:
     """Return the rows with the forecasts issued at them."""
     came = onward.streams, onward.seqs, onward.times, onward.values
     pushed = repeat(onward.arrived), repeat(_PUSHED), repeat(None), onward.scores, repeat(0)
-    said = repeat(ids[onward.version]), onward.forecasts, onward.said, repeat(None), repeat(0)
+    said = repeat(ids[onward.version]), onward.forecasts, onward.said, onward.notes, repeat(0)
     return list(zip(*came, *pushed, *said, strict=False))
 
 

@@ -5,33 +5,40 @@ from __future__ import annotations
 from functools import lru_cache
 
 import numpy as np
+from jaxtyping import Int
 
 from forecasting.admission import IMPLAUSIBLE, Caution
 from forecasting.streams.accepting import Verdicts
 from forecasting.streams.playing import Played
 from forecasting.streams.pool import Some
-from forecasting.streams.streamed import Streamed
+from forecasting.streams.streamed import Places, Streamed
 
 SCREENED = "values far outside the training range were taken as missing"
 
 
-def cautions_about(model: Streamed, some: Some, verdicts: Verdicts, played: Played) -> dict[int, tuple[Caution, ...]]:
-    """Return what a reader of the newest forecast of each push should know, by its place in the plan."""
-    plan, lookback = verdicts.plan, model.spec.lookback
-    usual = verdicts.plain and not np.count_nonzero(played.screened) and plan.seq.min() + 1 >= lookback
-    strange = model.spec.panel and bool(model.bundle.scaler.ids)
-    if (
-        usual
-        and model.resync is None
-        and (not strange or np.count_nonzero(some.profile.places) == len(some.profile.places))
-    ):
-        return {}
-    new = (some.profile.places[plan.member] == 0) & strange
-    short = plan.seq + 1 < lookback
-    found = dict[int, tuple[Caution, ...]]()
+Cautions = tuple[Caution, ...]
+
+
+def knows_series(model: Streamed) -> bool:
+    """Tell whether a stream can be of no series that the model knows."""
+    return model.spec.panel and bool(model.bundle.scaler.ids)
+
+
+def standing(model: Streamed, seq: Int[np.ndarray, " rows"], places: Places) -> dict[int, Cautions]:
+    """Return what there is to be said of streams as they stand behind some rows, by the place of the row."""
+    lookback = model.spec.lookback
+    new, short = (places == 0) & knows_series(model), seq + 1 < lookback
+    found = dict[int, Cautions]()
     for place in np.flatnonzero(new | short | (model.resync is not None)).tolist():
-        rows = int(plan.seq[place]) + 1 if short[place] else None
+        rows = int(seq[place]) + 1 if short[place] else None
         found[place] = _about(rows, lookback, bool(new[place]), model.resync)
+    return found
+
+
+def cautions_about(model: Streamed, some: Some, verdicts: Verdicts, played: Played) -> dict[int, Cautions]:
+    """Return what a reader of the newest forecast of each push should know, by its place in the plan."""
+    plan = verdicts.plan
+    found = standing(model, plan.seq, some.profile.places[plan.member])
     if verdicts.plain and not played.screened.any():
         return found
     screened = set(plan.push[played.screened].tolist())
@@ -45,7 +52,7 @@ def cautions_about(model: Streamed, some: Some, verdicts: Verdicts, played: Play
 
 
 @lru_cache(maxsize=4096)
-def _about(rows: int | None, lookback: int, new: bool, resync: tuple[int, int] | None) -> tuple[Caution, ...]:
+def _about(rows: int | None, lookback: int, new: bool, resync: tuple[int, int] | None) -> Cautions:
     said = []
     if rows is not None:
         said.append(Caution("short-history", f"{rows} rows so far; this model is trained to look back on {lookback}"))

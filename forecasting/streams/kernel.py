@@ -371,16 +371,17 @@ def scale(values, mean, std, lower, upper, farthest, z, actual, screened, far):
 
 @compiled
 def onward(before, times, step, latest, lookback, every, after):
-    """Write where streams are after one more row each; return how many are due for a snapshot.
+    """Write where streams are after one more row each; count those due for a snapshot, and short ones; or return -1, 0.
 
-    -1 where a row is not the next of its stream, or the stream shorter than the model looks back. `before` and `after`
-    hold id, epoch, seq and time of each.
+    -1: a row is not the next of its stream. Short is shorter than the model looks back. `before` and `after` hold id,
+    epoch, seq and time of each.
     """
-    due = 0
+    due = short = 0
     for b in range(len(times)):
         seq, time = before[b, 2] + 1, times[b]
-        if seq < max(lookback - 1, 1) or time - before[b, 3] != step or time >= latest:
-            return -1
+        if seq < 1 or time - before[b, 3] != step or time >= latest:
+            return -1, 0
         after[b, 0], after[b, 1], after[b, 2], after[b, 3] = before[b, 0], before[b, 1], seq, time
         due += (seq + before[b, 0]) % every == 0
-    return due
+        short += seq + 1 < lookback
+    return due, short

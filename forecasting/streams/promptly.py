@@ -17,6 +17,7 @@ from forecasting.log.interface import Log
 from forecasting.stepping import LATEST, fixed_step
 from forecasting.streams import kernel
 from forecasting.streams.advancing import Advanced, Arrived, advance
+from forecasting.streams.cautioning import Cautions, knows_series, standing
 from forecasting.streams.playing import shots_of
 from forecasting.streams.pool import Facts, Pool, Slots
 from forecasting.streams.pushes import Outcomes, Pushes
@@ -32,7 +33,7 @@ class Prompt:
         step = fixed_step(spec.calendar)
         self._pool, self._log, self._every = pool, log, snapshot_rows
         self._able = step is not None and pool.model.resync is None and not spec.columns.known
-        self._knows_series = spec.panel and bool(pool.model.bundle.scaler.ids)
+        self._knows_series = knows_series(pool.model)
         self._step, self._lookback = step or 1, spec.lookback
         self._latest = LATEST - self._step * spec.horizon
 
@@ -47,17 +48,18 @@ class Prompt:
             return None
         some, times = self._pool.view(slots), pushes.times
         before, after = some.facts.table, np.empty(some.facts.table.shape, np.int64)
-        due = kernel.onward(before, times, self._step, self._latest, self._lookback, self._every, after)
-        if due < 0 or self._is_strange(some.profile.places):
+        due, short = kernel.onward(before, times, self._step, self._latest, self._lookback, self._every, after)
+        if due < 0:
             return None
         model, came = self._pool.model, Arrived(pushes.values, times, np.ones(len(times), np.bool_))
         step = advance(model, some.held, some.profile, came)
         if not step.usual:
             return None
         shots = shots_of(step.held, *self._due(after)) if due else ()
-        self._log.commit(commit_of_next(Next(model, before, after, pushes.values, step, now), shots))
+        cautions = standing(model, after[:, 2], some.profile.places) if short or self._knows_series else {}
+        self._log.commit(commit_of_next(Next(model, before, after, pushes.values, step, cautions, now), shots))
         self._pool.put(slots, Facts(after), step.held)
-        return _outcomes(after, step)
+        return _outcomes(after, step, cautions)
 
     def _slots(self, pushes: Pushes) -> Slots | None:
         """Return where the streams of pushes of one row each are held; None where these are other pushes."""
@@ -68,16 +70,12 @@ class Prompt:
             return None
         return self._pool.slots_of(pushes.principal, names)
 
-    def _is_strange(self, places: Int[np.ndarray, " stream"]) -> bool:
-        """Tell whether a stream is of no series that the model knows, where it knows some: its readers are told."""
-        return self._knows_series and bool(np.count_nonzero(places) < len(places))
-
     def _due(self, after: Int[np.ndarray, "stream four"]) -> tuple[Sequence[int], Sequence[int]]:
         found = np.flatnonzero((after[:, 0] + after[:, 2]) % self._every == 0).tolist()
         return found, found
 
 
-def _outcomes(after: Int[np.ndarray, "stream four"], step: Advanced) -> Outcomes:
+def _outcomes(after: Int[np.ndarray, "stream four"], step: Advanced, cautions: dict[int, Cautions]) -> Outcomes:
     tracked, count = step.tracked, len(after)
     return Outcomes(
         {},
@@ -90,5 +88,5 @@ def _outcomes(after: Int[np.ndarray, "stream four"], step: Advanced) -> Outcomes
         tracked.ends,
         tracked.score,
         {},
-        {},
+        cautions,
     )

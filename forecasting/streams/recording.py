@@ -55,6 +55,7 @@ class Next(NamedTuple):
     after: Int[np.ndarray, "stream four"]
     values: Float[np.ndarray, "stream columns"]
     step: Advanced
+    cautions: dict[int, tuple[Caution, ...]]
     now: int
 
 
@@ -74,6 +75,7 @@ def commit_of_next(rows: Next, shots: Sequence[Shot]) -> Commit:
         cut(tracked.score),
         cut(tracked.values),
         cut(tracked.said),
+        _notes(rows.cautions, len(streams)) if rows.cautions else [None] * len(streams),
         tracking.shape,
         rows.now,
         rows.model.version,
@@ -110,16 +112,17 @@ def _observations(batch: Batch) -> list[Observation]:
 
 def _issued(batch: Batch) -> list[Issued]:
     plan, played = batch.plan, batch.played
-    notes: Iterable[str | None] = repeat(None)
-    if played.cautions:
-        told = {place: write_notes(cautions) for place, cautions in played.cautions.items()}
-        notes = [told.get(place) for place in range(len(plan.member))]
+    notes = _notes(played.cautions, len(plan.member))
     ids = batch.before.id[plan.member]
     version = repeat(batch.model.version)
     made = _made(Issued, ids, plan.seq, version, cut(played.values), cut(played.said), notes, repeat(False))
     if (plan.row == FILLER).any():
         return [one for one, row in zip(made, plan.row.tolist(), strict=True) if row != FILLER]
     return made
+
+
+def _notes(cautions: dict[int, tuple[Caution, ...]], count: int) -> list[str | None]:
+    return [None if (said := cautions.get(place)) is None else write_notes(said) for place in range(count)]
 
 
 def _made(kind: type[T], *columns: np.ndarray | Iterable[Any]) -> list[T]:

@@ -92,6 +92,7 @@ def in_columns(commit: Commit) -> Commit:
         [one.score or b"" for one in rows],
         [one.values for one in said],
         [one.said for one in said],
+        [one.notes for one in said],
         moves[0].shape,
         rows[0].arrived,
         said[0].version,

@@ -87,8 +87,11 @@ class Two(RuleBasedStateMachine):
             seq, epoch = self.standing(stream)
             advance = an_advance(stream, seq - behind, seq + 1, epoch=epoch, tracker=blob, drift=len(blob) % 4)
             rows = [a_row(stream, seq + 1, arrived=100)]
+            issued = [a_forecast(stream, seq + 1, notes=None if len(blob) % 2 else "[]")]
             snapshots = [a_snapshot(stream, seq + 1, state=blob)] if len(blob) > 3 else []
-            commits.append(a_push(stream, seq + 1, advanced=[advance], observations=rows, snapshots=snapshots))
+            commits.append(
+                a_push(stream, seq + 1, advanced=[advance], observations=rows, snapshots=snapshots, issued=issued)
+            )
         commit = together(commits)._replace(created=[], origins=[])
         self.each("commit", (commit,), (in_columns(commit),))
 

@@ -87,8 +87,8 @@ PUSH = st.tuples(st.sampled_from(NAMES), st.sampled_from([1, 1, 1, 1, 0, 2]), CE
 @pytest.mark.parametrize("of", [MODEL, BOUND], ids=["plain", "bounds"])
 @given(batches=st.lists(st.lists(PUSH, min_size=1, max_size=3), min_size=1, max_size=8))
 def test_what_is_answered_and_written_is_the_same_to_the_bit(of: Streamed, batches: list[list[Any]]) -> None:
-    quick, long = grown(of, LOOKBACK), grown(of, LOOKBACK)
-    newest = dict.fromkeys(NAMES, LOOKBACK - 1)
+    quick, long = grown(of, LOOKBACK - 3), grown(of, LOOKBACK - 3)
+    newest = dict.fromkeys(NAMES, LOOKBACK - 4)
     rng = np.random.default_rng(0)
     for now, batch in enumerate(batches):
         names, hours = [name for name, _, _ in batch], [newest[name] + step for name, step, _ in batch]
@@ -132,7 +132,6 @@ MISSING, IMPLAUSIBLE, ABSURD = ([[np.nan, 1000.0]], [[200.0, 1000.0]], [[10.0, 1
         rows(["north", "new"], [NEXT, NEXT]),
         rows(["north", "south"], [NEXT, NEXT + 1]),
         rows(["north", "north"], [NEXT, NEXT + 1]),
-        rows(["elsewhere"], [NEXT]),
         rows(["north"], [NEXT], np.array(IMPLAUSIBLE, np.float32)),
         rows(["north"], [NEXT], np.array(ABSURD, np.float32)),
         rows(["north"], [NEXT], series=["north"]),
@@ -143,7 +142,7 @@ MISSING, IMPLAUSIBLE, ABSURD = ([[np.nan, 1000.0]], [[200.0, 1000.0]], [[10.0, 1
         ),
     ],
     ids=[
-        *("gap", "again", "late", "new", "one is new", "one has a gap", "two of one", "no such series"),
+        *("gap", "again", "late", "new", "one is new", "one has a gap", "two of one"),
         *("implausible", "absurd", "series", "static", "principal", "two rows"),
     ],
 )
@@ -160,9 +159,23 @@ def test_a_missing_value_is_usual() -> None:
     assert prompt(keeper, MODEL).take(rows(["north"], [NEXT], np.array(MISSING, np.float32)), 1) is not None
 
 
-@pytest.mark.parametrize(("of", "hours"), [(MODEL, LOOKBACK - 2), (UNSAFE, LOOKBACK)], ids=["short", "re-synchronised"])
-def test_streams_whose_readers_are_told_something_are_left_to_the_long_way(of: Streamed, hours: int) -> None:
-    assert prompt(grown(of, hours), of).take(rows(["north"], [hours]), 1) is None
+@pytest.mark.parametrize(
+    ("name", "hours", "told"),
+    [
+        ("north", LOOKBACK, []),
+        ("north", LOOKBACK - 2, ["short-history"]),
+        ("elsewhere", LOOKBACK, ["unknown-series"]),
+        ("elsewhere", 2, ["short-history", "unknown-series"]),
+    ],
+)
+def test_readers_are_told_of_short_streams_and_of_those_of_no_series(name: str, hours: int, told: list[str]) -> None:
+    out = prompt(grown(MODEL, hours), MODEL).take(rows([name], [hours]), 1)
+    assert out is not None
+    assert [caution.code for caution in out.cautions.get(0, ())] == told
+
+
+def test_streams_of_a_model_that_is_re_synchronised_are_left_to_the_long_way() -> None:
+    assert prompt(grown(UNSAFE, LOOKBACK), UNSAFE).take(rows(["north"], [LOOKBACK]), 1) is None
 
 
 def test_who_is_outrun_holds_what_it_held() -> None:
