@@ -22,6 +22,7 @@ from service.following import Follower
 from service.gate import choose_device
 from service.guard import Guard
 from service.hot import Forecasts
+from service.lane import PushLane
 from service.logs import configure_logs
 from service.models import Models
 from service.openapi import publish
@@ -41,7 +42,8 @@ from service.telemetry import Metrics
 from service.tracing import Traced, traced
 
 State = dict[str, Any]
-"""What the wire is told: how long a request may take to arrive, the queue; and the app: whether it is `draining`."""
+"""What the wire is told: how long a request may take to arrive, the queue, the quick lane; and the app: whether it is
+`draining`."""
 
 
 def create_app(
@@ -59,7 +61,7 @@ def create_app(
         settings = Settings.from_env()
         configure_logs(settings)
     limits, app = _limits(settings), _bare(settings)
-    app.state.metrics, app.state.webhook_secret = Metrics(), settings.webhook_secret
+    app.state.metrics, app.state.webhook_secret, app.state.lane = Metrics(), settings.webhook_secret, None
     if source is None:
         source, cache = RegistrySource(settings), cache or Cache.of(settings)
     app.state.follower = Follower(source, settings, app.state.metrics, _publisher(app), cache)
@@ -68,6 +70,8 @@ def create_app(
     add_routes(app, limits, forecasts, streams)
     publish(app, limits, stream_components(limits, settings), keys_asked=bool(guard.asks))
     door = Door(app, guard, forecasts, streams, log_all=settings.access_log)
+    if not (settings.traces or settings.access_log):  # which look at every request on its way
+        app.state.lane = PushLane(door, guard, streams)
     return traced(door, settings.traces)
 
 
@@ -143,7 +147,11 @@ def _lifespan(settings: Settings) -> Callable[[FastAPI], AbstractAsyncContextMan
         torch.set_num_threads(1)  # requests run side by side; one of them shall not take every core
         async with app.state.upkeep.running(), app.state.follower.running(choose_device(settings.device)):
             _spare_the_collector()
-            yield {"receive_seconds": settings.receive_seconds, "batcher": app.state.forecasts.batcher}
+            yield {
+                "receive_seconds": settings.receive_seconds,
+                "batcher": app.state.forecasts.batcher,
+                "lane": app.state.lane,
+            }
         app.state.forecasts.close()
 
     return lifespan

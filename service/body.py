@@ -46,7 +46,7 @@ async def receive_body(scope: Scope, receive: Receive, limit: int, media: Collec
         TooSlow: it did not come in time, says the wire.
         ClientDisconnect: the client left.
     """
-    if _declared(scope["headers"], media) > limit:
+    if declared_length(scope["headers"], media) > limit:
         raise _too_large(limit, unread=True)
     message = await receive()
     body: bytes | bytearray = message.get("body", b"")
@@ -64,7 +64,7 @@ async def receive_body(scope: Scope, receive: Receive, limit: int, media: Collec
     return bytes(body)
 
 
-def _declared(headers: Iterable[tuple[bytes, bytes]], media: Collection[bytes]) -> int:
+def declared_length(headers: Iterable[tuple[bytes, bytes]], media: Collection[bytes]) -> int:
     """Return the length that the headers give, 0 where they give none.
 
     Raises:

@@ -26,7 +26,7 @@ from service.telemetry import Metrics
 CLIENT_LEFT = 499
 OUR_FAULT, TOO_MUCH = 500, 503
 SLOW_SECONDS = 1.0
-JSON = (b"content-type", b"application/json")
+JSON_HEADER = (b"content-type", b"application/json")
 
 log = logging.getLogger(__name__)
 
@@ -47,7 +47,7 @@ class Door:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        visit = _Visit(scope, send)
+        visit = Visit(scope, send)
         try:
             self._guard.check(scope)
             if (name := model_asked(scope)) is not None:
@@ -64,11 +64,11 @@ class Door:
             elif not visit.answered:  # the answer has begun: all that is left is to break it off
                 raise
         finally:
-            self._note(scope, visit)
+            self.note(scope, visit, route_of(scope))
 
-    def _note(self, scope: Scope, visit: _Visit) -> None:
+    def note(self, scope: Scope, visit: Visit, route: str) -> None:
         """Count a request; log it where it failed, was slow, or all are to be logged."""
-        seconds, route = time.perf_counter() - visit.start, route_of(scope)
+        seconds = time.perf_counter() - visit.start
         self._metrics.answered(scope["method"], route, visit.status, seconds)
         fault = visit.status >= OUR_FAULT and visit.status != TOO_MUCH  # refusals in a flood are counted, not logged
         if self._log_all or fault or seconds > SLOW_SECONDS:
@@ -83,12 +83,13 @@ class Door:
             log.info("request %s: %s %s %d %.4f s", *list(about.values())[:5], extra=about)
 
 
-class _Visit:
+class Visit:
     """A request on its way through: its id, when it came, how it was answered."""
 
     __slots__ = ("_path", "_send", "answered", "id", "start", "status")
 
     def __init__(self, scope: Scope, send: Send) -> None:
+        """Begin; the id is noted where error handlers find it."""
         self.start = time.perf_counter()
         self.id = request_id(scope["headers"])
         self.status = CLIENT_LEFT
@@ -109,7 +110,7 @@ class _Visit:
         """Send the JSON of a 200."""
         self.status = 200
         length = (b"content-length", b"%d" % len(content))
-        headers = [JSON, length, (b"x-request-id", self.id.encode()), *HEADERS]
+        headers = [JSON_HEADER, length, (b"x-request-id", self.id.encode()), *HEADERS]
         await self._send({"type": "http.response.start", "status": 200, "headers": headers})
         await self._send({"type": "http.response.body", "body": content})
 

@@ -11,13 +11,14 @@ from typing import Any
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
 from uvicorn.config import Config
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
 from forecasting.errors import GatecastError
 from service.batching import Batcher
 from service.body import TOO_SLOW, TRANSPORT
 from service.problems import HeadTooLarge, NotHttp, TooSlow
+from service.turnstile import App, Turnstile
 from service.unasked import shed_answer, whole_answer
 from service.watch import Watch
 
@@ -52,6 +53,7 @@ class Wire(HttpToolsProtocol):
         self._open = 0
         self._extensions: dict[str, Any] = {}
         self._batcher: Batcher | None = app_state.get("batcher")
+        self._turnstile = Turnstile(app_state.get("lane"), super()._start_asgi_task)
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as uvicorn has it
         """Let the requests of this connection know their transport."""
@@ -108,6 +110,7 @@ class Wire(HttpToolsProtocol):
             if self._asks and not self.cycle.response_complete:
                 self._count(1)
             super().on_message_complete()
+            self._turnstile.complete()
         else:
             return
         self._since, self._head = None, 0
@@ -121,7 +124,12 @@ class Wire(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget what was asked over this connection."""
         self._count(-self._open)
+        self._turnstile.forget()
         super().connection_lost(exc)
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: App) -> None:
+        """Begin with a request whose turn it is."""
+        self._turnstile.enter(cycle, app)
 
     def _count(self, more: int) -> None:
         """Count requests that have arrived whole; a client that never sends the rest shall not fill the queue."""
@@ -219,6 +227,7 @@ class Wire(HttpToolsProtocol):
             self.transport.abort()
         elif TOO_SLOW not in self._extensions:  # half a body: let the app answer, with its id and its metrics
             self._extensions[TOO_SLOW] = True
+            self._turnstile.give_up()
             cycle.keep_alive = False
             cycle.message_event.set()
         else:  # it did not, in all the time from one look to the next

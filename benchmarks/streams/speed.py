@@ -1,7 +1,7 @@
 """One row a push, over 1 and over 32 connections: every server in turn, round by round.
 
 F is the bare server, which reads the same requests. Every push is a new row of its stream. Over 32 connections rows go
-to 256 streams in turn, so that each that is on its way is of another stream, and none overtakes the one before it;
+to 1,024 streams in turn, so that each that is on its way is of another stream, and none overtakes the one before it;
 `one stream` has them all push to the same one, where what overtakes another is refused as late, and counted.
 """
 
@@ -27,7 +27,7 @@ from benchmarks.streams.rows import requests
 BARE, ALL, DURABLE, SHARED = "in memory, no keys", "in memory, keys", "SQLite, FULL, keys", "PostgreSQL, keys"
 ONE = "one stream"
 SCRIPT = Path(__file__).with_name("pushing.lua")
-STREAMS = {ALONE: 1, MANY: 256, ONE: 1}
+STREAMS = {ALONE: 1, MANY: 1024, ONE: 1}
 MOST = {ALONE: 20_000, MANY: 60_000, ONE: 60_000}
 """Requests a second that are prepared; a run that needs more is refused."""
 
@@ -68,7 +68,7 @@ class Prepared:
 
 def _names(width: int | str) -> list[str]:
     kind = "one" if width == ONE else f"{width:03d}"
-    return [f"r00-{kind}-{place:03d}" for place in range(STREAMS[width])]
+    return [f"r00-{kind}-{place:04d}" for place in range(STREAMS[width])]
 
 
 def measure(folder: Path, python: str | None, rounds: int, seconds: int) -> list[Table]:

@@ -14,7 +14,7 @@ import msgspec
 from forecasting.admission import Caution
 from forecasting.errors import GatecastError
 from forecasting.log.records import Version
-from forecasting.stepping import times_after
+from forecasting.stepping import fixed_step, times_after
 from forecasting.streams.pushes import Outcomes
 from service.answers import rfc3339
 from service.models import ServedModel
@@ -95,7 +95,14 @@ class Writer:
 
     def _timed(self, time: int) -> list[bytes]:
         spec = self._model.spec
-        return [rfc3339(one).encode() for one in times_after(spec.calendar, time, spec.horizon).tolist()]
+        step = fixed_step(spec.calendar)
+        ahead = range(1, spec.horizon + 1)
+        times = (
+            times_after(spec.calendar, time, spec.horizon).tolist()
+            if step is None
+            else [time + step * n for n in ahead]
+        )
+        return [rfc3339(one).encode() for one in times]
 
 
 def _refused(stream: str, error: GatecastError) -> bytes:

@@ -38,6 +38,9 @@ OUTCOME = (
 COLUMN = b'%b:{"actual":%%b,"point":%%b,"median":%%b,"error":%%b,"covered":{%b}}'
 """How the forecast of one column fared."""
 
+MOST_NUMBERS = 20_000
+"""Numbers that are written at once."""
+
 SCORE = b'{"step":1,"columns":{%b}}'
 NULL = b"null"
 
@@ -108,11 +111,13 @@ class Form:
         self._score = SCORE % b",".join(form for form, _ in self._columns), itemgetter(*chain(*self._scored))
         self._running = slice(int(places.running[0]), int(places.running[-1]) + 1)
         self._coverage = b"{%b}" % covered
+        self._block = max(MOST_NUMBERS // int(places.times[0]), 1)
+        self._written: Outcomes | None = None
+        self._place, self._rows = -1, list[list[bytes]]()
 
     def told(self, outcomes: Outcomes, place: int, times: Sequence[bytes]) -> Told:
         """Return what is said of the push at a place among outcomes; `times` are those of the steps after its row."""
-        row = self._row(outcomes, place)
-        row += times
+        row = [*self._row(outcomes, place), *times]
         form, fill = self._forecast
         forecast = form % fill(row)
         count, drift, *rest = row[self._running]
@@ -124,14 +129,32 @@ class Form:
         return Told(forecast, self._fared(row), _mean(skills), coverage, int(float(count)), drifts)
 
     def _row(self, outcomes: Outcomes, place: int) -> list[bytes]:
-        """Return the numbers of a push as texts; NaN is null."""
-        score, targets = outcomes.score[place], self._targets
-        taken = score.take(self._taken)
-        parts = [outcomes.point[place], outcomes.median[place], taken, taken[:targets] - taken[targets : 2 * targets]]
+        """Return the numbers of a push as texts; those of the pushes beside it are written at the same time."""
+        block, at = divmod(place, self._block)
+        if outcomes is not self._written or block != self._place:
+            pushes = slice(block * self._block, (block + 1) * self._block)
+            self._written, self._place, self._rows = outcomes, block, self._texts(outcomes, pushes)
+        return self._rows[at]
+
+    def _texts(self, outcomes: Outcomes, pushes: slice) -> list[list[bytes]]:
+        """Return the numbers of some pushes as texts, row by row; NaN is null."""
+        score, targets = outcomes.score[pushes], self._targets
+        taken = score.take(self._taken, axis=1)
+        error = taken[:, :targets] - taken[:, targets : 2 * targets]
+        parts = [*map(np.ascontiguousarray, (outcomes.point[pushes], outcomes.median[pushes])), taken, error]
         if self._levels:
-            parts += [score.take(self._held) > 0, outcomes.ends[place].take(self._ends, axis=0)]
+            parts += [score.take(self._held, axis=1) > 0, outcomes.ends[pushes].take(self._ends, axis=1)]
         text: bytes = orjson.dumps(parts, option=orjson.OPT_SERIALIZE_NUMPY)
-        return text.translate(None, b"[]").split(b",")
+        numbers = text.translate(None, b"[]").split(b",")
+        if len(score) == 1:
+            return [numbers]
+        sizes = [part[0].size for part in parts]
+        starts = np.cumsum([0, *(part.size for part in parts[:-1])]).tolist()
+        spans = list(zip(starts, sizes, strict=True))
+        return [
+            list(chain.from_iterable(numbers[start + at * size : start + (at + 1) * size] for start, size in spans))
+            for at in range(len(score))
+        ]
 
     def _fared(self, row: list[bytes]) -> bytes:
         """Return how the forecast before fared; null where nothing of it could be scored."""

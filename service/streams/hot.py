@@ -9,6 +9,7 @@ from functools import partial
 from typing import NamedTuple, TypeVar
 
 from starlette.concurrency import run_in_threadpool
+from starlette.requests import ClientDisconnect
 from starlette.types import Receive, Scope
 
 from forecasting.errors import GatecastError, LogUnavailable, NotFinite, WindowRejected
@@ -76,7 +77,24 @@ class Streams:
             question = desk.reader.push(principal, target.stream, body)
         else:
             question = await run_in_threadpool(desk.reader.push, principal, target.stream, body)
-        outcomes, first = await self._take(desk, question, scope)
+        return self.told(desk, question, target, await self._taken(desk, question, scope))
+
+    def read(self, target: Target, principal: str, body: bytes) -> tuple[Desk, Question]:
+        """Return what a small push asks, of whom.
+
+        Raises:
+            GatecastError: it cannot be used, or nothing can be taken now.
+        """
+        desk = self._admitted(target.name)
+        return desk, desk.reader.push(principal, target.stream, body)
+
+    def told(self, desk: Desk, question: Question, target: Target, found: Share | Exception) -> bytes:
+        """Return the JSON of the answer to a push, from what the queue says came of it.
+
+        Raises:
+            GatecastError: nothing of it was accepted.
+        """
+        outcomes, first = self._came(desk, question, found)
         error = outcomes.errors.get(first)
         if error is not None:
             raise self._refused(desk, error, question.spots[0])
@@ -94,7 +112,7 @@ class Streams:
         in_table = is_arrow(scope)
         read = self._read_table if in_table else self._read_many
         question = await run_in_threadpool(read, desk, principal_of(scope), body, options)
-        outcomes, first = await self._take(desk, question, scope)
+        outcomes, first = self._came(desk, question, await self._taken(desk, question, scope))
         stop = first + len(question.wishes)
         errors = {
             place - first: self._refused(desk, error, question.spots[place - first])
@@ -177,15 +195,22 @@ class Streams:
         )
         return Question(pushes, [wish] * len(pushes.names), [IN_TABLE] * len(pushes.names))
 
-    async def _take(self, desk: Desk, question: Question, scope: Scope) -> Share:
+    async def _taken(self, desk: Desk, question: Question, scope: Scope) -> Share | Exception:
+        """Queue pushes and wait for what comes of them."""
         try:
-            share = await self.queue.submit(self.store.keeper, desk.model.streamed, question.pushes, left(scope))
-        except GatecastError as error:
-            self.metrics.streams.pushed(row_for(error).code, len(question.wishes))
-            self._note(error, desk.model)
-            raise
+            return await self.queue.submit(self.store.keeper, desk.model.streamed, question.pushes, left(scope))
+        except (GatecastError, ClientDisconnect) as error:
+            return error
+
+    def _came(self, desk: Desk, question: Question, found: Share | Exception) -> Share:
+        """Return what came of pushes, or raise what went wrong with all of them."""
+        if isinstance(found, Exception):
+            if isinstance(found, GatecastError):
+                self.metrics.streams.pushed(row_for(found).code, len(question.wishes))
+                self._note(found, desk.model)
+            raise found
         self.store.found()
-        return share
+        return found
 
     async def _alone(self, work: Callable[[], T], model: ServedModel | None = None) -> T:
         try:

@@ -13,6 +13,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from itertools import chain
 from typing import Any, NamedTuple, TypeVar
 
@@ -47,11 +48,14 @@ class Share(NamedTuple):
 
 @dataclass(eq=False, slots=True)
 class Job:
-    """A request that waits, and until when an answer is of use; `work` is done alone, instead of pushes."""
+    """A request that waits, and until when an answer is of use; `work` is done alone, instead of pushes.
 
-    done: asyncio.Future[Any]
+    `tell` is called with what came of it, or with what went wrong; `gone` tells whether nobody waits for that.
+    """
+
+    tell: Callable[[Any], None]
     deadline: float
-    left: Callable[[], bool]
+    gone: Callable[[], bool]
     pushes: Pushes | None = None
     rows: int = 0
     work: Callable[[], Any] | None = None
@@ -97,14 +101,28 @@ class Queue:
         Raises:
             Overloaded: too many rows wait; a request that finds none waiting is taken whatever its size.
         """
+        done: asyncio.Future[Share] = asyncio.get_running_loop().create_future()
+        if not self.call(keeper, model, pushes, lambda: done.cancelled() or left(), partial(_settle, done)):
+            raise self.refusal()
+        return done
+
+    def call(
+        self,
+        keeper: Keeper,
+        model: Streamed,
+        pushes: Pushes,
+        gone: Callable[[], bool],
+        tell: Callable[[Share | Exception], None],
+    ) -> bool:
+        """Queue pushes, and call `tell` with what comes of them; False, and nothing is done, where too many wait."""
         rows = len(pushes.times)
         if self.waiting and self.waiting + rows > self._settings.max_queue:
-            raise self.refusal()
-        loop = asyncio.get_running_loop()
-        job = Job(loop.create_future(), loop.time() + self._settings.deadline_seconds, left, pushes, rows)
+            return False
+        deadline = asyncio.get_running_loop().time() + self._settings.deadline_seconds
+        job = Job(tell, deadline, gone, pushes, rows)
         self._put((id(keeper), id(model), pushes.principal, pushes.history), keeper, model, job)
         self.waiting += rows
-        return job.done
+        return True
 
     async def alone(self, work: Callable[[], T]) -> T:
         """Do something in the thread while nothing else is done, and return what it returns.
@@ -115,11 +133,11 @@ class Queue:
         if self.full:
             raise self.refusal()
         loop, seconds = asyncio.get_running_loop(), self._settings.deadline_seconds
-        job = Job(loop.create_future(), loop.time() + seconds, _never, rows=1, work=work)
+        done: asyncio.Future[T] = loop.create_future()
+        job = Job(partial(_settle, done), loop.time() + seconds, done.cancelled, rows=1, work=work)
         self._put(job, None, None, job)
         self.waiting += 1
-        found: T = await job.done
-        return found
+        return await done
 
     async def close(self, last: Callable[[], None]) -> None:
         """Finish what is under way, then do a last thing; whatever hangs is not waited for."""
@@ -167,12 +185,11 @@ class Queue:
         while group.jobs and not (batch and rows + group.jobs[0].rows > LARGEST_BATCH):
             job = group.jobs.popleft()
             self.waiting -= job.rows
-            if job.done.cancelled() or job.left():
-                if not job.done.cancelled():
-                    job.done.set_exception(ClientDisconnect())
+            if job.gone():
+                job.tell(ClientDisconnect())
                 self._metrics.dropped("client left")
             elif now > job.deadline:
-                job.done.set_exception(Overloaded("the deadline passed before the rows could be written; come again"))
+                job.tell(Overloaded("the deadline passed before the rows could be written; come again"))
                 self._metrics.dropped("deadline")
             else:
                 batch.append(job)
@@ -183,12 +200,7 @@ class Queue:
         if batch[0].pushes is not None and not isinstance(found, Exception):
             self._counting.committed(sum(job.rows for job in batch), time.perf_counter() - began)
         for place, job in enumerate(batch):
-            if job.done.done():  # its client left meanwhile
-                continue
-            if isinstance(found, Exception):
-                job.done.set_exception(found)
-            else:
-                job.done.set_result(found[place])
+            job.tell(found if isinstance(found, Exception) else found[place])
         if self._groups:
             self._go_on()
         else:
@@ -236,5 +248,10 @@ def _each(several: Sequence[Pushes], parts: Sequence[Sequence[T] | None], nothin
     return list(chain.from_iterable(filled))
 
 
-def _never() -> bool:
-    return False
+def _settle(done: asyncio.Future[Any], found: Any) -> None:
+    if done.done():  # nobody waits any longer
+        return
+    if isinstance(found, Exception):
+        done.set_exception(found)
+    else:
+        done.set_result(found)
