@@ -6,16 +6,14 @@ forecasts, corrections and snapshots are let go as new ones come, so memory is b
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from itertools import repeat
 from threading import Lock
-from typing import NamedTuple, TypeVar
 
 from forecasting.errors import Outrun
+from forecasting.log.held import Held, Line, Newest
 from forecasting.log.records import (
-    Advance,
     Commit,
     Correction,
     Entry,
@@ -30,62 +28,6 @@ from forecasting.log.records import (
 )
 
 NEWEST_ROWS = 4096
-_PUSHED = int(Kind.PUSHED)
-
-_Kept = TypeVar("_Kept", Observation, Issued)
-
-
-class _Newest(NamedTuple):
-    """What goes with the newest row of a stream."""
-
-    time: int
-    tracker: bytes
-    shape: str
-    drift: int
-
-
-@dataclass(slots=True)
-class _Held:
-    """What is kept of a stream; rows are gapless from `oldest` on."""
-
-    begun: Stream
-    seq: int = -1
-    epoch: int = 0
-    newest: _Newest | None = None
-    oldest: int = 0
-    rows: dict[int, Observation] = field(default_factory=dict)
-    issued: dict[int, Issued] = field(default_factory=dict)
-    snapshots: dict[int, dict[Version, Snapshot]] = field(default_factory=dict)
-    origins: dict[Version, int] = field(default_factory=dict)
-    corrected: dict[int, list[Observation]] = field(default_factory=dict)
-
-    @property
-    def stream(self) -> Stream:
-        to = self.newest
-        return self.begun if to is None else self.begun._replace(seq=self.seq, epoch=self.epoch, **to._asdict())
-
-    def advance(self, to: Advance, epoch: int) -> None:
-        self.newest, self.seq, self.epoch = _Newest(to.time, to.tracker, to.shape, to.drift), to.seq, epoch
-
-    def keep_snapshot(self, snapshot: Snapshot) -> None:
-        self.snapshots.setdefault(snapshot.seq, {})[snapshot.version] = snapshot
-
-    def at(self, time: int) -> Observation | None:
-        span = range(self.oldest, self.seq + 1)
-        place = bisect_left(span, time, key=lambda seq: self.rows[seq].time)
-        row = self.rows[span[place]] if place < len(span) else None
-        return row if row is not None and row.time == time else None
-
-    def drop_before(self, seq: int) -> int:
-        """Drop rows before `seq` with all that is of them; return how many."""
-        dropped = range(self.oldest, max(self.oldest, seq))
-        for row in dropped:
-            self.rows.pop(row, None)
-            self.issued.pop(row, None)
-            self.corrected.pop(row, None)
-            self.snapshots.pop(row - 1, None)  # behind a row it needs the next one
-        self.oldest = dropped.stop
-        return len(dropped)
 
 
 class MemoryLog:
@@ -100,7 +42,7 @@ class MemoryLog:
         """Begin empty; `rows` is how many of the newest rows of a stream are kept at least."""
         self._rows = rows
         self._lock = Lock()
-        self._held: dict[int, _Held] = {}
+        self._held: dict[int, Held] = {}
         self._ids: dict[Key, int] = {}
         self._counts: Counter[str] = Counter()
 
@@ -119,7 +61,7 @@ class MemoryLog:
         with self._lock:
             self._refuse_outrun(commit)
             for stream in commit.created:
-                self._held[stream.id], self._ids[stream.key] = _Held(stream), stream.id
+                self._held[stream.id], self._ids[stream.key] = Held(stream), stream.id
                 self._counts[stream.key.principal] += 1
             for advance in commit.advanced:
                 self._held[advance.stream].advance(advance, advance.epoch)
@@ -151,22 +93,26 @@ class MemoryLog:
         places = zip(there, onward.before, onward.epochs, strict=True)
         return all(held is not None and held.seq == seq and held.epoch == epoch for held, seq, epoch in places)
 
-    def _go_on(self, onward: Onward | None) -> list[_Held]:
+    def _go_on(self, onward: Onward | None) -> list[Held]:
         """Keep the next row of each stream; return the streams that have more rows now than they need."""
         if onward is None:
             return []
-        crowded, make, there = [], tuple.__new__, self._held
-        *columns, shape, arrived, version = onward
-        for stream, _, _, seq, time, tracker, drift, values, score, forecast, said, note in zip(*columns, strict=True):
-            held = there[stream]
-            held.seq, held.newest = seq, make(_Newest, (time, tracker, shape, drift))
-            held.rows[seq] = make(Observation, (stream, seq, time, values, arrived, _PUSHED, None, score, 0))
-            held.issued[seq] = make(Issued, (stream, seq, version, forecast, said, note, False))
-            if len(held.rows) > self._rows and held.snapshots:
+        came, said = (
+            (onward.times, onward.values, repeat(onward.arrived), onward.scores),
+            (onward.forecasts, onward.said),
+        )
+        lines = map(tuple.__new__, repeat(Line), zip(*came, *said, onward.notes, repeat(onward.version), strict=False))
+        tracked = zip(onward.times, onward.trackers, repeat(onward.shape), onward.drifts, strict=False)
+        newest = map(tuple.__new__, repeat(Newest), tracked)
+        there = map(self._held.__getitem__, onward.streams)
+        crowded, most = [], self._rows
+        for held, seq, line, new in zip(there, onward.seqs, lines, newest, strict=True):
+            held.seq, held.newest, held.rows[seq] = seq, new, line
+            if len(held.rows) > most and held.snapshots:
                 crowded.append(held)
         return crowded
 
-    def _keep(self, commit: Commit) -> list[_Held]:
+    def _keep(self, commit: Commit) -> list[Held]:
         """Keep what is of rows; return the streams that have more rows now than they need."""
         for snapshot in commit.snapshots:
             self._held[snapshot.stream].keep_snapshot(snapshot)
@@ -195,10 +141,11 @@ class MemoryLog:
             if held is None or not stands or row.seq not in held.rows:
                 message = "another writer was quicker with this stream"
                 raise Outrun(message)
-            held.corrected.setdefault(row.seq, []).append(held.rows[row.seq])
+            held.take_apart({row.seq, *correction.scores, *(forecast.seq for forecast in correction.issued)})
+            held.corrected.setdefault(row.seq, []).append(held.row(row.seq))
             held.rows[row.seq] = row
             for seq, score in correction.scores.items():
-                held.rows[seq] = held.rows[seq]._replace(score=score)
+                held.rows[seq] = held.row(seq)._replace(score=score)
             held.issued.update({forecast.seq: forecast for forecast in correction.issued})
             held.snapshots = {seq: kept for seq, kept in held.snapshots.items() if seq < row.seq}
             for snapshot in correction.snapshots:
@@ -209,7 +156,7 @@ class MemoryLog:
         """Return rows by (stream, first seq, last seq), both included, in their order."""
         with self._lock:
             return [
-                [] if (held := self._held.get(stream)) is None else _between(held, held.rows, first, last)
+                [] if (held := self._held.get(stream)) is None else held.rows_between(first, last)
                 for stream, first, last in wanted
             ]
 
@@ -223,7 +170,7 @@ class MemoryLog:
         """Return forecasts by (stream, first seq, last seq), both included, in their order."""
         with self._lock:
             return [
-                [] if (held := self._held.get(stream)) is None else _between(held, held.issued, first, last)
+                [] if (held := self._held.get(stream)) is None else held.issued_between(first, last)
                 for stream, first, last in wanted
             ]
 
@@ -267,8 +214,8 @@ class MemoryLog:
             for seq in range(max(start, held.oldest), held.seq + 1):
                 if len(lines) == limit:
                     break
-                if held.rows[seq].kind != Kind.FILLER:
-                    lines.append(Entry(held.rows[seq], held.issued.get(seq)))
+                if (row := held.row(seq)).kind != Kind.FILLER:
+                    lines.append(Entry(row, held.forecast(seq)))
         return lines
 
     def streams(self, principal: str, model: str, after: str, limit: int) -> list[Stream]:
@@ -304,7 +251,7 @@ class MemoryLog:
     def prune(self, before: int, keep: int) -> int:
         """Delete rows that arrived before a time, from the oldest on, as far as `keep` allows; return how many."""
         with self._lock:
-            return sum(held.drop_before(_prunable(held, before, keep)) for held in self._held.values())
+            return sum(held.drop_before(held.prunable(before, keep)) for held in self._held.values())
 
     def close(self) -> None:
         """Forget everything."""
@@ -312,16 +259,3 @@ class MemoryLog:
             self._held.clear()
             self._ids.clear()
             self._counts.clear()
-
-
-def _between(held: _Held, kept: dict[int, _Kept], first: int, last: int) -> list[_Kept]:
-    span = range(max(first, held.oldest), min(last, held.seq) + 1)
-    return [kept[seq] for seq in span if seq in kept]
-
-
-def _prunable(held: _Held, before: int, keep: int) -> int:
-    limit = max(held.snapshots, default=held.oldest) - keep
-    seq = held.oldest
-    while seq < limit and held.rows[seq].arrived < before:
-        seq += 1
-    return seq
