@@ -29,6 +29,20 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+def refuse_taken(host: str, port: int, options: str) -> None:
+    """Say in our words that nothing can listen at an address; `options` choose another.
+
+    Raises:
+        OSError: nothing can.
+    """
+    try:
+        socket.create_server((host, port)).close()
+    except OSError as error:
+        cause = str(error.strerror).partition(" (")[0]
+        message = f"cannot listen on {host}:{port} ({cause}); choose another with {options}"
+        raise OSError(message) from error
+
+
 @contextmanager
 def running(command: Sequence[str], log: Path, environ: Mapping[str, str]) -> Iterator[subprocess.Popen[bytes]]:
     """Run a command beside the block, its output in a file; SIGTERM at the end, SIGKILL where that does not help.

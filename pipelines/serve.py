@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import signal
-import socket
 import time
 from types import FrameType
 
 import uvicorn
 
 from forecasting.keys import asks_for_keys, refuse_no_keys
+from pipelines.processes import refuse_taken
 from pipelines.settings import Settings
 
 APP = "service.app:create_app"
@@ -35,7 +35,7 @@ def serve(settings: Settings, host: str, port: int) -> None:
     """
     if asks_for_keys(settings.auth, host):
         refuse_no_keys(settings.keys_path, host)
-    _refuse_taken(host, port)
+    refuse_taken(host, port, "--host and --port")  # now: uvicorn would import everything first
     settings.export(GATECAST_HOST=host)
     config = uvicorn.Config(
         APP,
@@ -77,13 +77,3 @@ class Server(uvicorn.Server):
         if self._leave_at is not None and time.monotonic() >= self._leave_at:
             self.should_exit = True
         return await super().on_tick(counter)
-
-
-def _refuse_taken(host: str, port: int) -> None:
-    """Say it now and in our words: uvicorn would import everything first."""
-    try:
-        socket.create_server((host, port)).close()
-    except OSError as error:
-        cause = str(error.strerror).partition(" (")[0]
-        message = f"cannot listen on {host}:{port} ({cause}); choose another with --host and --port"
-        raise OSError(message) from error

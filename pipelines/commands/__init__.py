@@ -3,7 +3,7 @@
 calling.py   what all commands have in common: the group, options, --json
 training.py  train, backtest, forecast
 versions.py  models, promote, rollback
-serving.py   serve, keys
+serving.py   serve, up, keys
 streaming.py stream
 trying.py    demo, doctor
 
