@@ -62,6 +62,7 @@ class Provenance(msgspec.Struct, frozen=True, kw_only=True):
     git_commit: str | None = None
     trained_at: str | None = None
     train_end: str | None = None
+    seen_end: str | None = None
     versions: dict[str, str] = {}
 
 

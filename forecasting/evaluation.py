@@ -7,7 +7,7 @@ Every forecast, a baseline's too, has the conformal quantiles that its own error
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -15,16 +15,14 @@ import pandas as pd
 from jaxtyping import Float
 
 from forecasting.baselines import BASELINES, Predictor, fit_baseline
-from forecasting.bundle import Bundle
-from forecasting.columns import Columns
 from forecasting.conformal import JUDGED, Calibration, Outcome, calibrate
 from forecasting.errors import DataError
 from forecasting.metrics import Answer, Losses, Yardstick, added, in_sample_naive, losses, score
 from forecasting.network import Forecaster
-from forecasting.scaled import ScaledSeries, actuals, origins, scale_panel, targets
+from forecasting.scaled import ScaledSeries, actuals, origins, targets
 from forecasting.scaling import Units
 from forecasting.scores import FullScores, Scorecard
-from forecasting.series import Panel, Split, rfc3339
+from forecasting.series import rfc3339
 from forecasting.streaming import Job, Told, stream
 
 MOST_NAIVE_ROWS = 1_000_000
@@ -208,37 +206,3 @@ def _period(cases: Sequence[_Case]) -> tuple[pd.Timestamp, pd.Timestamp]:
     """Return the times of the first and the last target."""
     used = [(case.one.series.index, case.at, case.actual.shape[1]) for case in cases if case.at]
     return min(i[at.start + 1] for i, at, _ in used), max(i[at.stop - 1 + horizon] for i, at, horizon in used)
-
-
-def champion_mse_z(champion: Bundle, tested: Backtest, panel: Panel, split: Split) -> float | None:
-    """Return the squared error of another model on the same origins and cells, in the z units of the backtest.
-
-    None where its targets, step or horizon are others, it needs a column that is not there, or nothing was observed.
-    """
-    horizon = tested.actual[0].shape[1]
-    view = seen_by(champion.spec.columns, panel)
-    same = (champion.spec.calendar.freq, champion.spec.horizon) == (panel.freq, horizon)
-    if view is None or not same:
-        return None
-    shift = champion.calibration.shift if champion.calibration else 0.0
-    scaled = scale_panel(view, champion.scales, split)
-    told = stream(champion.forecaster, [Job(one, at) for one, at in zip(scaled, tested.at, strict=True)])
-    squared = [
-        np.square((theirs.target_units.from_z(said.point.astype(np.float64), shift) - came) / ours.target_units.spread)
-        for said, theirs, ours, came in zip(told, scaled, tested.panel, tested.actual, strict=True)
-    ]
-    cells = sum(int(np.count_nonzero(~np.isnan(one))) for one in squared)
-    return sum(float(np.nansum(one)) for one in squared) / cells if cells else None
-
-
-def seen_by(columns: Columns, panel: Panel) -> Panel | None:
-    """Return the panel with the columns of a model, by name; None where one is missing, or its targets are others."""
-    ours = panel.columns
-    if columns == ours:
-        return panel
-    there = {*columns.row} <= {*ours.row} and {*columns.static} <= {*ours.static}
-    if columns.targets != ours.targets or not there:
-        return None
-    places = [ours.row.index(name) for name in columns.row]
-    series = tuple(replace(one, values=one.values[:, places]) for one in panel)
-    return replace(panel, columns=columns, series=series)

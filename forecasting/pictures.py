@@ -15,23 +15,21 @@ from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from forecasting.canvas import BLUE, GREY, INK, VERMILION, WIDTH, finished, stacked
 from forecasting.conformal import JUDGED
 from forecasting.scores import FullScores, Scorecard, Scores
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     import pandas as pd
     from matplotlib.axes import Axes
 
-INK, GREY, BLUE, VERMILION = "#333333", "#AAAAAA", "#0072B2", "#D55E00"
 BASELINES = (GREY, "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#F0E442")
 LINES = (BLUE, VERMILION, "#009E73", "#E69F00", "#CC79A7", "#56B4E9")
 DASHES = ("-", "--")
 
-WIDTH = 10.0
 MOST_COLUMNS = 12
-MOST_ABREAST = 8
 NEWEST = 168
 LAGS = 48
 BINS = 60
@@ -58,7 +56,7 @@ def forecast_figure(
 ) -> Figure:
     """Draw the newest rows of a trace, a panel for each column; a missing cell is a gap."""
     shown = columns[:MOST_COLUMNS]
-    figure, panels = _stacked(len(shown), 1, 1.7)
+    figure, panels = stacked(len(shown), 1, 1.7)
     times = trace.times[-newest:].tz_convert("UTC").tz_localize(None).to_numpy()
     actual, point, median, low, high = (part[-newest:] for part in trace[1:])
     for c, (name, panel) in enumerate(zip(shown, panels, strict=True)):
@@ -75,7 +73,7 @@ def forecast_figure(
     panels[-1].xaxis.set_major_locator(locator)
     panels[-1].xaxis.set_major_formatter(ConciseDateFormatter(locator))  # type: ignore[no-untyped-call]
     panels[-1].set_xlabel("time (UTC)")
-    return _finished(figure, panels[:1], f"{title}{_of(shown, columns)}")
+    return finished(figure, panels[:1], f"{title}{_of(shown, columns)}")
 
 
 def error_by_step_figure(scorecard: Scorecard) -> Figure:
@@ -94,7 +92,7 @@ def error_by_step_figure(scorecard: Scorecard) -> Figure:
             _draw_columns(panel, cards, shown, error)
         panel.set_ylim(bottom=0)
     title = f"Error in the backtest, {scorecard.start[:10]} to {scorecard.end[:10]}, {scorecard.origins:,} origins"
-    return _finished(figure, panels[:1], f"{title}{_of(shown, columns)}")
+    return finished(figure, panels[:1], f"{title}{_of(shown, columns)}")
 
 
 def calibration_figure(
@@ -124,7 +122,7 @@ def calibration_figure(
         ylim=(None, 101),
     )
     right.xaxis.set_major_locator(MaxNLocator(integer=True))
-    return _finished(figure, [left], f"Intervals in the backtest{_of(shown, columns)}")
+    return finished(figure, [left], f"Intervals in the backtest{_of(shown, columns)}")
 
 
 def residual_figure(
@@ -132,20 +130,20 @@ def residual_figure(
 ) -> Figure:
     """Draw how the next-step errors (forecast minus actual) of each column spread, and whether they depend on time."""
     shown = columns[:MOST_COLUMNS]
-    figure, panels = _stacked(len(shown), 2, 1.8)
+    figure, panels = stacked(len(shown), 2, 1.8)
     for c, name in enumerate(shown):
         _draw_spread(panels[2 * c], residuals[:, c], _with_unit(name, units))
         _draw_autocorrelation(panels[2 * c + 1], residuals[:, c])
     panels[0].set_title("forecast minus actual (the end bars hold the tails)", fontsize="medium")
     panels[1].set_title("autocorrelation (grey: what chance would do)", fontsize="medium")
     panels[-1].set_xlabel("lag (rows)")
-    return _finished(figure, [], f"Residuals of the next step{_of(shown, columns)}")
+    return finished(figure, [], f"Residuals of the next step{_of(shown, columns)}")
 
 
 def curves_figure(curves: Sequence[Mapping[str, float]], best: int) -> Figure:
     """Draw every number of the training log against its `step`, a panel for each, with the step kept marked."""
     names = [name for name in dict.fromkeys(key for row in curves for key in row) if name != "step"]
-    figure, panels = _stacked(len(names), 1, 2.4)
+    figure, panels = stacked(len(names), 1, 2.4)
     for name, panel in zip(names, panels, strict=True):
         points = [(row["step"], row[name]) for row in curves if name in row]
         panel.plot(*zip(*points, strict=True), color=BLUE, marker=".", linewidth=1.2)
@@ -153,7 +151,7 @@ def curves_figure(curves: Sequence[Mapping[str, float]], best: int) -> Figure:
         panel.set_ylabel(name)
     panels[-1].set_xlabel("step")
     panels[-1].xaxis.set_major_locator(MaxNLocator(integer=True))
-    return _finished(figure, panels[:1], "Training")
+    return finished(figure, panels[:1], "Training")
 
 
 def autocorrelation(values: Float[np.ndarray, " rows"], lags: int) -> Float[np.ndarray, " lags"]:
@@ -233,22 +231,6 @@ def _draw_autocorrelation(panel: Axes, residuals: Float[np.ndarray, " rows"]) ->
     panel.bar(np.arange(1, LAGS + 1), autocorrelation(residuals, LAGS), width=0.8, color=BLUE)
     panel.axhline(0, color=INK, linewidth=0.8)
     panel.set_ylim(-1, 1)
-
-
-def _stacked(rows: int, across: int, height: float) -> tuple[Figure, list[Axes]]:
-    figure = Figure(figsize=(WIDTH, 1.2 + height * rows), layout="constrained")
-    return figure, list(figure.subplots(rows, across, squeeze=False, sharex=across == 1).flat)
-
-
-def _finished(figure: Figure, labelled: Iterable[Axes], title: str) -> Figure:
-    """Put title and legend outside of the data."""
-    figure.suptitle(title)
-    for panel in labelled:
-        handles, names = panel.get_legend_handles_labels()
-        figure.legend(handles, names, loc="outside lower center", ncols=min(len(names), MOST_ABREAST), frameon=False)
-    for panel in figure.axes:
-        panel.spines[["top", "right"]].set_visible(False)
-    return figure
 
 
 def _with_unit(name: str, units: Mapping[str, str]) -> str:

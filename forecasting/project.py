@@ -123,7 +123,18 @@ class BacktestSection(_Section, frozen=True):
 
 
 class PromoteSection(_Section, frozen=True):
-    """When a new version takes the alias `production`."""
+    """When a new version takes the alias `production` from the champion, which holds it.
+
+    `better`: it beats the naive forecasts, and the champion beyond chance (two-sided p below `level`) and by `min_gain`
+    of its loss. `not-worse`: it is not worse beyond chance, nor by `min_gain`. `manual`: what the gate would do is
+    recorded, and nothing is moved. With `allow_schema_change` a champion that cannot be compared, because its columns,
+    steps or horizon are others, makes way.
+    """
+
+    mode: Literal["better", "not-worse", "manual"] = "better"
+    min_gain: Annotated[float, Meta(ge=0, lt=1)] = 0.01
+    level: Annotated[float, Meta(gt=0, lt=1)] = 0.05
+    allow_schema_change: bool = False
 
 
 class ScheduleSection(_Section, frozen=True):

@@ -5,7 +5,8 @@ from __future__ import annotations
 from forecasting.assembly import prepare
 from forecasting.columns import Columns
 from forecasting.errors import DataError
-from forecasting.evaluation import backtest, seen_by
+from forecasting.evaluation import backtest
+from forecasting.pairing import seen_by
 from forecasting.project import Project
 from forecasting.reading import read_panel
 from forecasting.registry import Registry

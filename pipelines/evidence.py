@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
 import numpy as np
 
+from forecasting.comparing import Paired
+from forecasting.comparison_picture import comparison_figure
 from forecasting.describing import describe_streaming
 from forecasting.evaluation import Backtest
 from forecasting.pictures import (
@@ -23,6 +26,7 @@ from forecasting.ridge import Choice, LinearFit
 from forecasting.scores import Scorecard
 from forecasting.steadiness import Streaming
 from forecasting.training import Epoch
+from pipelines.promotion import Decision
 
 MOST_SERIES = 4
 CARD_SCORES = ("mse_z", "mae_z", "mae", "rmse", "mase", "mql", "coverage", "width")
@@ -61,6 +65,17 @@ def log_pictures(run: Run, epochs: Sequence[Epoch], best: Epoch, tested: Backtes
     if tested.reliability.inside:
         run.log_figure("pictures/calibration.png", calibration_figure(*tested.reliability, columns))
     run.log_figure("pictures/training.png", curves_figure([_point(epoch) for epoch in epochs], best.epoch))
+
+
+def log_comparison(run: Run, paired: Paired, decision: Decision) -> None:
+    """Log how the difference to the champion grew over the rows that both were tested on, and its figures."""
+    found = decision.comparison
+    if found is None:
+        return
+    title = f"{'promoted' if decision.promote else 'not promoted'}: {decision.reason}"
+    run.log_figure("pictures/decision.png", comparison_figure(paired, found, title))
+    told = {"champion": found.theirs, "model": found.ours, "gain": found.gain, "p_value": found.p_value}
+    run.log_metrics({f"gate.{name}": value for name, value in told.items() if math.isfinite(value)})
 
 
 def tried_road(choice: Choice, found: LinearFit) -> dict[str, Any]:

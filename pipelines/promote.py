@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from forecasting.registry import Registry
+import msgspec
+
+from forecasting.errors import NoSuchModel
+from forecasting.registry import PRODUCTION, ModelVersion, Registry
+from forecasting.scores import Scorecard
 from pipelines.promotion import Decision, by_hand, decide
 from pipelines.versions import open_version
 
@@ -21,7 +25,20 @@ def promote_version(registry: Registry, name: str, ref: str, forced: str | None)
     elif scorecard is None:
         decision = Decision(promote=False, reason="it was never backtested", by="gate")
     else:
-        decision = decide(scorecard, champion=None)
+        decision = _by_scores(registry, version, scorecard)
     if decision.promote:
         registry.promote(version, decision)
     return decision
+
+
+def _by_scores(registry: Registry, version: ModelVersion, scorecard: Scorecard) -> Decision:
+    """Decide by the scores a version has; a champion is compared where there are data, when a model is trained."""
+    decision = decide(scorecard, champion=None)
+    try:
+        held = registry.version(version.name, PRODUCTION)
+    except NoSuchModel:
+        return decision
+    if held.version == version.version or not decision.promote:
+        return decision
+    said = f"{decision.reason}; by order of an operator, not compared with version {held.version}"
+    return msgspec.structs.replace(decision, reason=said)

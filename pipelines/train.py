@@ -19,11 +19,10 @@ from rich.console import Console
 from forecasting.assembly import Prepared, assemble, lookback_of, prepare
 from forecasting.bundle import Bundle, Provenance, save_bundle
 from forecasting.describing import Judged
-from forecasting.errors import BundleError, NoSuchModel
-from forecasting.evaluation import Backtest, backtest, champion_mse_z
+from forecasting.evaluation import Backtest, backtest
 from forecasting.project import Project
 from forecasting.reading import read_panel
-from forecasting.registry import PRODUCTION, ModelVersion, Registry, Run
+from forecasting.registry import ModelVersion, Registry, Run
 from forecasting.report import DataReport
 from forecasting.scores import Scorecard
 from forecasting.series import rfc3339
@@ -31,11 +30,11 @@ from forecasting.settling import measure_streaming
 from forecasting.steadiness import Streaming
 from forecasting.training import Epoch, Fitted, fit
 from pipelines.display import show_report, show_streaming, show_trust
-from pipelines.evidence import card_of, log_pictures, road_words, tried_road
+from pipelines.evidence import card_of, log_comparison, log_pictures, road_words, tried_road
+from pipelines.matching import match
 from pipelines.progress import watched
-from pipelines.promotion import Champion, Decision, decide
+from pipelines.promotion import Decision, decide
 from pipelines.stopping import closed_in_order
-from pipelines.versions import open_version
 
 PACKAGES = ("gatecast", "torch", "pytorch-lightning", "mlflow", "pandas", "numpy")
 
@@ -106,13 +105,16 @@ def train_on(given: Given, project: Project, registry: Registry, home: Path, con
         bundle = assemble(project, prepared, fitted.forecaster, judged, provenance)
         _log_evidence(run, fitted.epochs, fitted.best, tested, project)
         registered = _register(run, bundle, prepared)
-        decision = decide(tested.scorecard, _champion(registry, project.name, tested, prepared))
+        rival = match(registry, project.name, tested, prepared)
+        decision = decide(tested.scorecard, rival and rival.champion, project.promote, given.report.digest)
         verb = "Promoted" if decision.promote else "Not promoted"
         run.describe(f"{verb}: {decision.reason}.\n\n{card_of(tested.scorecard, streaming)}")
-        if not decision.promote:
-            run.log_json("decision.json", decision)
+        if rival and rival.paired:
+            log_comparison(run, rival.paired, decision)
     if decision.promote:
-        registry.promote(registered, decision)  # which records it in the run
+        registry.promote(registered, decision)
+    else:
+        registry.record(registered, decision)
     return Trained(registered, decision, tested.scorecard, given.report)
 
 
@@ -145,6 +147,7 @@ def _provenance(given: Given, commit: str | None) -> Provenance:
         git_commit=commit,
         trained_at=datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
         train_end=rfc3339(given.prepared.split.valid),
+        seen_end=rfc3339(given.prepared.split.test),
         versions={"python": platform.python_version(), **{name: version(name) for name in PACKAGES}},
     )
 
@@ -231,15 +234,3 @@ def example_of(bundle: Bundle, prepared: Prepared) -> pd.DataFrame:
         frame.iloc[-ahead:, : columns.seen] = np.nan
     frame = frame.assign(**{name: one.static.get(name) for name in columns.static})
     return frame.assign(series=one.id) if bundle.spec.panel else frame
-
-
-def _champion(registry: Registry, name: str, tested: Backtest, prepared: Prepared) -> Champion | None:
-    try:
-        found = registry.version(name, PRODUCTION)
-    except NoSuchModel:
-        return None
-    try:
-        champion = open_version(registry, found)
-    except BundleError as error:  # it must not cost what was just trained
-        return Champion(version=found.version, mse_z=None, why=f"cannot be opened ({error})")
-    return Champion(version=found.version, mse_z=champion_mse_z(champion, tested, prepared.panel, prepared.split))

@@ -116,20 +116,30 @@ class Registry:
     ) -> None:
         """Record the decision, then move the alias: whoever sees the alias moved can read why.
 
-        The decision goes whole into the version's run (`decision.json`, then `decision-2.json`, ...) and its plain
-        values into the version's tag `<alias>.decision`; `<alias>.previous` is the version that held the alias.
+        The version's tag `<alias>.previous` is the version that held the alias.
+        """
+        previous = self._aliases(version.name).get(alias)
+        self.record(version, decision, alias)
+        with self._reach() as client:
+            if previous not in (None, version.version):
+                _tag(client, version, f"{alias}.previous", previous)
+            client.set_registered_model_alias(version.name, alias, version.version)
+
+    def record(
+        self, version: ModelVersion, decision: Mapping[str, Any] | msgspec.Struct, alias: str = PRODUCTION
+    ) -> None:
+        """Record a decision about a version, whatever it is.
+
+        It goes whole into the version's run (`decision.json`, then `decision-2.json`, ...) and its plain values into
+        the version's tag `<alias>.decision`.
         """
         found = msgspec.to_builtins(decision)
         plain = {key: value for key, value in found.items() if isinstance(value, (str, int, float, bool, type(None)))}
-        previous = self._aliases(version.name).get(alias)
         with self._reach() as client:
             client.get_model_version(version.name, version.version)
             if version.run_id:
                 _log_decision(client, version.run_id, found)
             _tag(client, version, f"{alias}.decision", msgspec.json.encode(plain).decode())
-            if previous not in (None, version.version):
-                _tag(client, version, f"{alias}.previous", previous)
-            client.set_registered_model_alias(version.name, alias, version.version)
 
     @contextmanager
     def run(

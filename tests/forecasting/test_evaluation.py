@@ -1,27 +1,21 @@
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from msgspec.structs import replace
 
 from forecasting import evaluation
 from forecasting.baselines import persistence
-from forecasting.bundle import FORMAT, Bundle, Spec
-from forecasting.calendar import Calendar
-from forecasting.columns import Columns
 from forecasting.errors import DataError
-from forecasting.evaluation import Backtest, _calibrated_baseline, backtest, champion_mse_z, seen_by
+from forecasting.evaluation import Backtest, _calibrated_baseline, backtest
 from forecasting.network import Forecaster
 from forecasting.scaled import ScaledSeries, Scales, scale_panel
-from forecasting.scaling import Scaler, fit_scaler
-from forecasting.series import Panel, Split, cut
+from forecasting.scaling import fit_scaler
+from forecasting.series import Panel, cut
 from forecasting.statics import Statics
-from forecasting.transforms import PLAIN, Transform
+from forecasting.transforms import Transform
 from tests.forecasting.panels import HOURLY, START, architecture, calibrated, forecaster, panel, scaled, series, walk
 
 COLUMNS = ("a", "b")
@@ -225,89 +219,3 @@ def test_a_calibration_takes_the_newest_of_very_many_validation_rows(monkeypatch
     calibration = _calibrated_baseline([lambda at: persistence(panel[0], at, 2)], panel, 2)
     assert calibration is not None
     assert calibration.cells == ((30, 30), (30, 30))
-
-
-def rival(network: Forecaster, scaler: Scaler, columns: Columns, calendar: Calendar = HOURLY) -> Bundle:
-    """Build a bundle of a forecaster and its scales."""
-    spec = Spec(
-        format=FORMAT, name="rival", architecture=network.architecture, columns=columns, calendar=calendar, lookback=9,
-        missing=True, panel=True,
-    )  # fmt: skip
-    return Bundle(spec, network, scaler)
-
-
-def split_panel(*rows: np.ndarray) -> tuple[Panel, Split]:
-    whole = panel(*(series(f"s{i}", values) for i, values in enumerate(rows)))
-    return whole, cut(whole, SPLIT)
-
-
-@pytest.mark.parametrize("shift", [0.0, 5.0])
-def test_a_champion_is_scored_in_the_z_units_of_the_backtest(shift: float) -> None:
-    """A champion scaled by other statistics says the same in other z units; an exact copy scores like the model."""
-    whole, cuts = split_panel(walk(150))
-    scaler, network = fit_scaler(cuts.train(whole)), persistent(2)
-    tested = judged(network, scale_panel(whole, Scales(scaler, Statics(), HOURLY), cuts))
-    moved = replace(scaler.series["s0"], mean=tuple(mean + shift for mean in scaler.series["s0"].mean))
-    scaler = Scaler(series={"s0": moved}, overall=moved, transforms=scaler.transforms, ids=scaler.ids)
-    found = champion_mse_z(rival(network, scaler, whole.columns), tested, whole, cuts)
-    assert found == pytest.approx(tested.scorecard.model.mse_z, rel=1e-4)
-
-
-def test_a_champion_answers_by_its_own_transforms() -> None:
-    """What the champion moves inside its bounds is scored as it would be answered."""
-    whole, cuts = split_panel(walk(150))
-    tested = judged(persistent(2), scale_panel(whole, Scales(fit_scaler(cuts.train(whole)), Statics(), HOURLY), cuts))
-    bounded = fit_scaler(cuts.train(whole), (Transform(bounds=(0.1, 0.2)), PLAIN))
-    found = champion_mse_z(rival(persistent(2), bounded, whole.columns), tested, whole, cuts)
-    came, spread = tested.actual[0][:, :, 0], tested.panel[0].units.spread
-    other = (tested.answered[0].point - tested.actual[0])[:, :, 1] / spread[1]
-    least = np.maximum(0.1 - came, 0.0) + np.maximum(came - 0.2, 0.0)
-    low = np.concatenate([np.square(least / spread[0]), np.square(other)]).mean()
-    high = np.concatenate([np.square((least + 0.1) / spread[0]), np.square(other)]).mean()
-    assert low <= found <= high
-
-
-@pytest.mark.parametrize("change", [{"columns": Columns(("a", "c"))}, {"calendar": Calendar(freq="D")}])
-def test_a_champion_of_another_schema_is_not_compared(change: dict[str, Any]) -> None:
-    whole, cuts = split_panel(walk(150))
-    scaler, network = fit_scaler(cuts.train(whole)), persistent(2)
-    tested = judged(network, scale_panel(whole, Scales(scaler, Statics(), HOURLY), cuts))
-    champion = rival(network, scaler, **{"columns": whole.columns} | change)
-    assert champion_mse_z(champion, tested, whole, cuts) is None
-
-
-def test_a_champion_that_knows_fewer_columns_is_compared_by_those_it_knows() -> None:
-    whole, cuts = split_panel(walk(150, columns=4))
-    wide = Panel(Columns(("a", "b"), ("c",), ("d",)), "h", "UTC", whole.series)
-    narrow = seen_by(Columns(("a", "b")), wide)
-    assert narrow is not None
-    scaler = fit_scaler(cuts.train(narrow))
-    tested = judged(persistent(2), scale_panel(narrow, Scales(scaler, Statics(), HOURLY), cuts))
-    found = champion_mse_z(rival(persistent(2), scaler, narrow.columns), tested, wide, cuts)
-    assert found == pytest.approx(tested.scorecard.model.mse_z, rel=1e-6)
-
-
-class TestSeenBy:
-    WHOLE = Columns(("a", "b"), ("c",), ("d",), ("kind",))
-
-    def of(self, columns: Columns) -> Panel | None:
-        return seen_by(columns, Panel(self.WHOLE, "h", "UTC", (series("x", np.arange(8.0).reshape(2, 4)),)))
-
-    def test_takes_columns_by_name(self) -> None:
-        found = self.of(Columns(("a", "b"), ("d", "c")))
-        assert found is not None
-        assert found.columns == Columns(("a", "b"), ("d", "c"))
-        np.testing.assert_array_equal(found.series[0].values, [[0, 1, 3, 2], [4, 5, 7, 6]])
-
-    @pytest.mark.parametrize(
-        "columns",
-        [
-            Columns(("a",)),
-            Columns(("b", "a")),
-            Columns(("a", "b"), ("e",)),
-            Columns(("a", "b"), ("kind",)),
-            Columns(("a", "b"), (), (), ("d",)),
-        ],
-    )
-    def test_is_none_with_other_targets_or_a_column_that_is_not_there(self, columns: Columns) -> None:
-        assert self.of(columns) is None
