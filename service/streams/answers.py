@@ -21,7 +21,7 @@ from service.models import ServedModel
 from service.problems import problem_of
 from service.schemas import ModelIdentity, Warned
 from service.streams.asked import Question, Wish
-from service.streams.forms import OUTCOME, PUSH, Form, Told
+from service.streams.forms import OUTCOME, PUSH, Form, Texts, Told
 
 COLD = frozenset({"short-history", "unknown-series"})
 """Codes of the warnings that together mean: there is hardly anything to forecast from."""
@@ -39,15 +39,15 @@ class Writer:
         self._form = lru_cache(maxsize=FORMS)(self._made)
         self._times = lru_cache(maxsize=TIMES)(self._timed)
 
-    def push(self, outcomes: Outcomes, place: int, stream: str, wish: Wish | None) -> bytes:
+    def push(self, outcomes: Outcomes, place: int, stream: str, wish: Wish | None, texts: Texts | None = None) -> bytes:
         """Return the answer to a push, which was taken; `place` is its place among the outcomes.
 
-        Without a `wish` there is no forecast to tell.
+        Without a `wish` there is no forecast to tell. `texts` is what was written of the same outcomes before.
         """
         return PUSH % (
             self._who(outcomes, place) or self._identity,
             stream.encode(),
-            *self._said(outcomes, place, wish),
+            *self._said(outcomes, place, wish, {} if texts is None else texts),
             b"cold" if _is_cold(outcomes, place) else b"ready",
             self._units,
         )
@@ -55,25 +55,26 @@ class Writer:
     def observe(self, outcomes: Outcomes, first: int, question: Question, errors: Mapping[int, GatecastError]) -> bytes:
         """Return the answer to many pushes, the first of them at `first`; `errors` say which were refused."""
         history = question.pushes.history
+        texts: Texts = {}
         pairs = enumerate(zip(question.pushes.names, question.wishes, strict=True))
         said = b",".join(
             _refused(name, errors[at])
             if at in errors
-            else self._outcome(outcomes, first + at, name, None if history else wish)
+            else self._outcome(outcomes, first + at, name, None if history else wish, texts)
             for at, (name, wish) in pairs
         )
         return b'{"model":%b,"units":%b,"outcomes":[%b]}' % (self._identity, self._units, said)
 
-    def _outcome(self, outcomes: Outcomes, place: int, stream: str, wish: Wish | None) -> bytes:
+    def _outcome(self, outcomes: Outcomes, place: int, stream: str, wish: Wish | None, texts: Texts) -> bytes:
         who = self._who(outcomes, place)
         return OUTCOME % (
             stream.encode(),
             b',"model":' + who if who else b"",
-            *self._said(outcomes, place, wish),
+            *self._said(outcomes, place, wish, texts),
             b"true" if _is_cold(outcomes, place) else b"false",
         )
 
-    def _said(self, outcomes: Outcomes, place: int, wish: Wish | None) -> tuple[object, ...]:
+    def _said(self, outcomes: Outcomes, place: int, wish: Wish | None, texts: Texts) -> tuple[object, ...]:
         """Return what both forms of an answer are filled with, from `sequence` to `warnings`."""
         time, cautions = int(outcomes.time[place]), outcomes.cautions.get(place)
         return (
@@ -81,7 +82,7 @@ class Writer:
             rfc3339(time).encode(),
             int(outcomes.accepted[place]),
             b"true" if outcomes.replayed[place] else b"false",
-            *(Told() if wish is None else self._form(*wish).told(outcomes, place, self._times(time))),
+            *(Told() if wish is None else self._form(*wish).told(outcomes, place, self._times(time), texts)),
             _warnings(cautions) if cautions else b"[]",
         )
 

@@ -38,8 +38,8 @@ OUTCOME = (
 COLUMN = b'%b:{"actual":%%b,"point":%%b,"median":%%b,"error":%%b,"covered":{%b}}'
 """How the forecast of one column fared."""
 
-MOST_NUMBERS = 20_000
-"""Numbers that are written at once."""
+MOST_NUMBERS = 2_000
+"""Numbers that are written at once; more gain nothing, and who is asked for in another form is written in vain."""
 
 SCORE = b'{"step":1,"columns":{%b}}'
 NULL = b"null"
@@ -92,6 +92,17 @@ class Places(NamedTuple):
         return [*self.actual[:, target].tolist(), int(self.error[target]), *self.covered[target].tolist()]
 
 
+class Block(NamedTuple):
+    """The numbers of neighbouring pushes as texts, and which neighbours they are."""
+
+    block: int
+    rows: list[list[bytes]]
+
+
+Texts = dict["Form", Block]
+"""What was last written of some outcomes, by form. Each outcomes have their own: a form serves many threads."""
+
+
 class Form:
     """What is said of a push, for one choice of levels and steps."""
 
@@ -112,12 +123,10 @@ class Form:
         self._running = slice(int(places.running[0]), int(places.running[-1]) + 1)
         self._coverage = b"{%b}" % covered
         self._block = max(MOST_NUMBERS // int(places.times[0]), 1)
-        self._written: Outcomes | None = None
-        self._place, self._rows = -1, list[list[bytes]]()
 
-    def told(self, outcomes: Outcomes, place: int, times: Sequence[bytes]) -> Told:
+    def told(self, outcomes: Outcomes, place: int, times: Sequence[bytes], texts: Texts) -> Told:
         """Return what is said of the push at a place among outcomes; `times` are those of the steps after its row."""
-        row = [*self._row(outcomes, place), *times]
+        row = [*self._row(outcomes, place, texts), *times]
         form, fill = self._forecast
         forecast = form % fill(row)
         count, drift, *rest = row[self._running]
@@ -128,15 +137,16 @@ class Form:
         coverage = self._coverage % tuple(shares) if shares else NULL
         return Told(forecast, self._fared(row), _mean(skills), coverage, int(float(count)), drifts)
 
-    def _row(self, outcomes: Outcomes, place: int) -> list[bytes]:
+    def _row(self, outcomes: Outcomes, place: int, texts: Texts) -> list[bytes]:
         """Return the numbers of a push as texts; those of the pushes beside it are written at the same time."""
         block, at = divmod(place, self._block)
-        if outcomes is not self._written or block != self._place:
+        written = texts.get(self)
+        if written is None or written.block != block:
             pushes = slice(block * self._block, (block + 1) * self._block)
-            self._written, self._place, self._rows = outcomes, block, self._texts(outcomes, pushes)
-        return self._rows[at]
+            written = texts[self] = Block(block, self._texts_of(outcomes, pushes))
+        return written.rows[at]
 
-    def _texts(self, outcomes: Outcomes, pushes: slice) -> list[list[bytes]]:
+    def _texts_of(self, outcomes: Outcomes, pushes: slice) -> list[list[bytes]]:
         """Return the numbers of some pushes as texts, row by row; NaN is null."""
         score, targets = outcomes.score[pushes], self._targets
         taken = score.take(self._taken, axis=1)

@@ -94,12 +94,13 @@ class Streams:
         Raises:
             GatecastError: nothing of it was accepted.
         """
-        outcomes, first = self._came(desk, question, found)
+        outcomes, first, texts = self._came(desk, question, found)
         error = outcomes.errors.get(first)
         if error is not None:
             raise self._refused(desk, error, question.spots[0])
         self.metrics.streams.pushed("replayed" if outcomes.replayed[first] else "accepted")
-        return desk.writer.push(outcomes, first, target.stream, None if question.pushes.history else question.wishes[0])
+        wish = None if question.pushes.history else question.wishes[0]
+        return desk.writer.push(outcomes, first, target.stream, wish, texts)
 
     async def observe(self, name: str, scope: Scope, receive: Receive, options: Options) -> tuple[bytes, str]:
         """Return the answer to pushes to many streams, and its media type.
@@ -112,7 +113,7 @@ class Streams:
         in_table = is_arrow(scope)
         read = self._read_table if in_table else self._read_many
         question = await run_in_threadpool(read, desk, principal_of(scope), body, options)
-        outcomes, first = self._came(desk, question, await self._taken(desk, question, scope))
+        outcomes, first, _ = self._came(desk, question, await self._taken(desk, question, scope))
         stop = first + len(question.wishes)
         errors = {
             place - first: self._refused(desk, error, question.spots[place - first])

@@ -14,7 +14,6 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
-from itertools import chain
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
@@ -25,6 +24,8 @@ from forecasting.streams.pushes import Outcomes, Pushes
 from forecasting.streams.streamed import Streamed
 from service.problems import Overloaded
 from service.settings import Settings
+from service.streams.forms import Texts
+from service.streams.joining import joined
 from service.telemetry import Metrics
 
 LARGEST_BATCH = 1024
@@ -40,10 +41,14 @@ T = TypeVar("T")
 
 
 class Share(NamedTuple):
-    """What came of one request: the outcomes of its batch, and the place of its first push among them."""
+    """What came of one request: the outcomes of its batch, and the place of its first push among them.
+
+    `texts` is what was written of the batch so far, on the event loop only.
+    """
 
     outcomes: Outcomes
     first: int
+    texts: Texts
 
 
 @dataclass(eq=False, slots=True)
@@ -217,35 +222,8 @@ def _take(group: Group, batch: Sequence[Job]) -> list[Any] | Exception:
     except Exception as error:  # noqa: BLE001 - it is raised again where the request is answered
         return error
     firsts = np.cumsum([0, *(len(one.names) for one in pushes[:-1])]).tolist() if len(pushes) > 1 else [0]
-    return [Share(outcomes, first) for first in firsts]
-
-
-def joined(several: Sequence[Pushes]) -> Pushes:
-    """Return pushes of one principal, one kind and one model as one."""
-    if len(several) == 1:
-        return several[0]
-    one = several[0]
-    ends = np.cumsum([len(each.times) for each in several])
-    starts = [each.starts[1:] + end for each, end in zip(several, [0, *ends[:-1].tolist()], strict=True)]
-    return Pushes(
-        one.principal,
-        list(chain.from_iterable(each.names for each in several)),
-        np.concatenate([[0], *starts]),
-        np.concatenate([each.times for each in several]),
-        np.concatenate([each.values for each in several]),
-        None if one.ahead is None else np.concatenate([each.ahead for each in several if each.ahead is not None]),
-        _each(several, [each.series for each in several], None),
-        _each(several, [each.static for each in several], {}),
-        one.history,
-    )
-
-
-def _each(several: Sequence[Pushes], parts: Sequence[Sequence[T] | None], nothing: T) -> list[T] | None:
-    """Lay out what only some of the pushes say."""
-    if all(part is None for part in parts):
-        return None
-    filled = ([nothing] * len(each.names) if part is None else part for each, part in zip(several, parts, strict=True))
-    return list(chain.from_iterable(filled))
+    texts: Texts = {}
+    return [Share(outcomes, first, texts) for first in firsts]
 
 
 def _settle(done: asyncio.Future[Any], found: Any) -> None:

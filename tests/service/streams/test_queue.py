@@ -20,7 +20,8 @@ from forecasting.streams.pushes import Pushes
 from forecasting.streams.streamed import Streamed
 from service.problems import Overloaded
 from service.settings import Settings
-from service.streams.queue import Queue, joined
+from service.streams.joining import joined
+from service.streams.queue import Queue
 from service.telemetry import Metrics
 from tests.bundles import HOUR, make_bundle
 from tests.forecasting.panels import START
@@ -71,7 +72,7 @@ def test_what_waits_together_is_committed_once_and_each_gets_its_own_answer() ->
         shares = await asyncio.gather(*jobs)
         assert log.commits == 1
         assert [share.first for share in shares] == list(range(8))
-        for number, (outcomes, first) in enumerate(shares):
+        for number, (outcomes, first, _) in enumerate(shares):
             alone = Keeper(MemoryLog(), Policy()).push(MODEL, pushed(f"s{number}", number), 0)
             np.testing.assert_array_equal(outcomes.point[first], alone.point[0])
 
@@ -82,7 +83,7 @@ def test_pushes_to_one_stream_are_taken_in_the_order_in_which_they_came() -> Non
     async def work(queue: Queue, keeper: Keeper, _: Counting) -> None:
         jobs = [queue.submit(keeper, MODEL, pushed("one", number), stay) for number in range(20)]
         shares = await asyncio.gather(*jobs)
-        assert [int(outcomes.seq[first]) for outcomes, first in shares] == list(range(20))
+        assert [int(outcomes.seq[first]) for outcomes, first, _ in shares] == list(range(20))
 
     in_loop(work)
 
@@ -91,7 +92,7 @@ def test_principals_are_never_mixed() -> None:
     async def work(queue: Queue, keeper: Keeper, log: Counting) -> None:
         jobs = [queue.submit(keeper, MODEL, pushed("same", 0, f"p{number % 2}"), stay) for number in range(4)]
         shares = await asyncio.gather(*jobs)
-        assert [bool(outcomes.replayed[first]) for outcomes, first in shares] == [False, False, True, True]
+        assert [bool(outcomes.replayed[first]) for outcomes, first, _ in shares] == [False, False, True, True]
         assert [one.key.principal for who in ("p0", "p1") for one in log.streams(who, "tiny", "", 9)] == ["p0", "p1"]
 
     in_loop(work)
@@ -103,7 +104,7 @@ def test_too_many_rows_are_refused_but_one_request_is_taken_whatever_its_size() 
         assert queue.full
         with pytest.raises(Overloaded, match="50 rows wait"):
             queue.submit(keeper, MODEL, pushed("small"), stay)
-        outcomes, first = await large
+        outcomes, first, _ = await large
         assert outcomes.accepted[first] == 50
         assert not queue.full
 
@@ -140,7 +141,7 @@ def test_a_log_that_fails_fails_that_batch_only() -> None:
         found = await asyncio.gather(*jobs, return_exceptions=True)
         assert [type(one) for one in found] == [LogUnavailable] * 3
         log.fails = False
-        outcomes, first = await queue.submit(keeper, MODEL, pushed("s0"), stay)
+        outcomes, first, _ = await queue.submit(keeper, MODEL, pushed("s0"), stay)
         assert (int(outcomes.seq[first]), bool(outcomes.replayed[first])) == (0, False)
 
     in_loop(work)
