@@ -40,7 +40,7 @@ def prepare(panel: Panel, project: Project) -> Prepared:
     Raises:
         DataError: the panel is too short for the split, or nothing is observed in the training part.
     """
-    split = cut(panel, project.backtest.split)
+    split = cut(panel, project.backtest.split, project.backtest.newest)
     train = split.train(panel)
     targets = len(panel.columns.targets)
     if not any(np.isfinite(one.values[:, :targets]).any() for one in train):

@@ -27,9 +27,12 @@
     │   ├── Begun                history comes after the first push
     │   ├── NotStreamable        the model may not be streamed
     │   └── TooManyStreams       the principal has as many as it may have
-    └── LogError                 the observation log
-        ├── LogUnavailable       its database does not answer, or cannot be used
-        └── Outrun               another writer was quicker with the same stream
+    ├── LogError                 the observation log
+    │   ├── LogUnavailable       its database does not answer, or cannot be used
+    │   └── Outrun               another writer was quicker with the same stream
+    └── LeaseError               only one run of a project may be under way
+        ├── LeaseHeld            another one is
+        └── LeaseLost            this one was halted for so long that another may be
 
 No HTTP status and no exit code lives here: `service/problems.py` and `pipelines/exits.py` hold those tables.
 """
@@ -175,3 +178,15 @@ class LogUnavailable(LogError):
 
 class Outrun(LogError):
     """Another writer was quicker with the same stream; nothing was written."""
+
+
+class LeaseError(GatecastError):
+    """Only one run of a project may be under way, on whatever machine."""
+
+
+class LeaseHeld(LeaseError):
+    """Another run of the project is under way."""
+
+
+class LeaseLost(LeaseError):
+    """The lease of this run has passed; another may be under way."""

@@ -117,9 +117,13 @@ class TrainSection(_Section, frozen=True):
 
 
 class BacktestSection(_Section, frozen=True):
-    """`split` gives train, validation and test: fractions of the time axis, or row counts from its start."""
+    """`split` gives train, validation and test: fractions of the time axis, or row counts from its start.
+
+    Of fractions the test part is at most the `newest` rows; where a model is retrained that is 1,000 unless said here.
+    """
 
     split: tuple[float, float, float] = (0.7, 0.1, 0.2)
+    newest: Count | None = None
 
 
 class PromoteSection(_Section, frozen=True):
@@ -164,6 +168,12 @@ class Project(_Section, frozen=True):
         """Return the project as it may be shown and recorded: without a password in its source."""
         data = msgspec.structs.replace(self.data, source=without_password(self.data.source))
         return msgspec.structs.replace(self, data=data)
+
+
+def allowing_schema_change(project: Project) -> Project:
+    """Return a project under which a champion that cannot be compared makes way."""
+    promote = msgspec.structs.replace(project.promote, allow_schema_change=True)
+    return msgspec.structs.replace(project, promote=promote)
 
 
 def load_project(path: Path) -> Project:

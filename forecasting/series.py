@@ -129,17 +129,18 @@ class Split:
         return panel.between(None, self.valid)
 
 
-def cut(panel: Panel, parts: tuple[float, float, float]) -> Split:
+def cut(panel: Panel, parts: tuple[float, float, float], newest: int | None = None) -> Split:
     """Place the cut points on the panel's common time axis.
 
     `parts` holds train, validation and test as fractions, or as whole numbers of rows counted from the start; what
-    lies behind the last row asked for is not used, and `unused` says how many rows of the axis that is.
+    lies behind the last row asked for is not used, and `unused` says how many rows of the axis that is. Of fractions
+    the test part has at most `newest` rows; the others share what that leaves, as they share the rest.
 
     Raises:
         DataError: the axis has fewer rows than asked for, or a part would have fewer than three.
     """
     grid = panel.grid()
-    sizes = _sizes(len(grid), parts)
+    sizes = _sizes(len(grid), parts, newest)
     total = sum(sizes)
     if total > len(grid) or min(sizes) < _FEWEST:
         message = (
@@ -151,8 +152,13 @@ def cut(panel: Panel, parts: tuple[float, float, float]) -> Split:
     return Split(grid[sizes[0]], grid[sizes[0] + sizes[1]], end, len(grid) - total)
 
 
-def _sizes(rows: int, parts: tuple[float, float, float]) -> list[int]:
+def _sizes(rows: int, parts: tuple[float, float, float], newest: int | None) -> list[int]:
     if any(part >= 1 for part in parts):
         return [int(part) for part in parts]
     ends = np.floor(np.cumsum(parts) * rows + 1e-6).astype(int)
-    return [int(size) for size in np.diff(ends, prepend=0)]
+    train, valid, test = (int(size) for size in np.diff(ends, prepend=0))
+    if newest is None or test <= newest:
+        return [train, valid, test]
+    rest = train + valid + test - newest
+    share = round(rest * parts[1] / (parts[0] + parts[1]))
+    return [rest - share, share, newest]

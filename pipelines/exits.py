@@ -6,6 +6,8 @@ from forecasting.errors import (
     BundleError,
     DataError,
     GatecastError,
+    LeaseError,
+    LogUnavailable,
     NoSuchModel,
     NoSuchSource,
     ProjectError,
@@ -13,7 +15,17 @@ from forecasting.errors import (
     SettingsError,
 )
 
-DONE, USAGE, BAD_DATA, NO_FILE, NO_REGISTRY, OUR_FAULT, INPUT_OUTPUT, INTERRUPTED = 0, 2, 65, 66, 69, 70, 74, 130
+DONE, USAGE, BAD_DATA, NO_FILE, NO_REGISTRY, OUR_FAULT, INPUT_OUTPUT, HELD, INTERRUPTED = (
+    0,
+    2,
+    65,
+    66,
+    69,
+    70,
+    74,
+    75,
+    130,
+)
 
 CODES: dict[type[BaseException], int] = {
     ProjectError: USAGE,
@@ -23,6 +35,8 @@ CODES: dict[type[BaseException], int] = {
     DataError: BAD_DATA,
     BundleError: BAD_DATA,
     RegistryError: NO_REGISTRY,
+    LogUnavailable: NO_REGISTRY,
+    LeaseError: HELD,
     GatecastError: OUR_FAULT,
     FileNotFoundError: NO_FILE,
     OSError: INPUT_OUTPUT,

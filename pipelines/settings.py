@@ -15,29 +15,35 @@ if TYPE_CHECKING:
     from forecasting.registry import Registry
 
 KEY = r"[!-~]+"
+LONGEST_LEASE = 86_400
 
 
 @dataclass(frozen=True)
 class Settings:
     """Where things are kept. `tracking_uri` None is the embedded store under `home`.
 
-    `auth` is whether the service asks for keys; the service itself checks what it says. `url` is where commands
-    find a running service, and `key` what they show it.
+    `auth` is whether the service asks for keys; the service itself checks what it says. `log_url` is the database of
+    the observation log, and of leases, which last `lease_seconds` without being renewed; None is files under `home`.
+    `url` is where commands find a running service, and `key` what they show it.
     """
 
     home: Path = Path(".gatecast")
     tracking_uri: str | None = None
     keys_file: Path | None = None
     auth: str = "auto"
+    log_url: str | None = field(default=None, repr=False)
+    lease_seconds: float = 60.0
     url: str = "http://127.0.0.1:8000"
     key: str | None = field(default=None, repr=False)
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str] = os.environ) -> Settings:
-        """Read GATECAST_HOME, _TRACKING_URI (else MLFLOW_TRACKING_URI), _KEYS_FILE, _AUTH, _URL and _KEY.
+        """Read GATECAST_HOME, _TRACKING_URI (else MLFLOW_TRACKING_URI), _KEYS_FILE, _AUTH, _LOG_URL, _URL, _KEY.
+
+        And GATECAST_LEASE_SECONDS.
 
         Raises:
-            SettingsError: the key is none.
+            SettingsError: the key is none, or the seconds are no number above 1.
         """
         uri = environ.get("GATECAST_TRACKING_URI") or environ.get("MLFLOW_TRACKING_URI")
         keys = environ.get("GATECAST_KEYS_FILE")
@@ -46,6 +52,8 @@ class Settings:
             tracking_uri=uri or None,
             keys_file=Path(keys) if keys else None,
             auth=environ.get("GATECAST_AUTH") or cls.auth,
+            log_url=environ.get("GATECAST_LOG_URL") or None,
+            lease_seconds=_seconds(environ.get("GATECAST_LEASE_SECONDS") or str(cls.lease_seconds)),
             url=environ.get("GATECAST_URL") or cls.url,
             key=_key(environ.get("GATECAST_KEY") or ""),
         )
@@ -85,3 +93,14 @@ def _key(text: str) -> str | None:
         message = "GATECAST_KEY is not shown here; expected a key as `gatecast keys add` prints it, without spaces"
         raise SettingsError(message)
     return text or None
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
+    if not 1 <= seconds <= LONGEST_LEASE:
+        message = f"GATECAST_LEASE_SECONDS is {text!r}; expected a number from 1 to {LONGEST_LEASE:,}"
+        raise SettingsError(message)
+    return seconds

@@ -7,6 +7,7 @@ import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -29,12 +30,16 @@ from forecasting.series import rfc3339
 from forecasting.settling import measure_streaming
 from forecasting.steadiness import Streaming
 from forecasting.training import Epoch, Fitted, fit
+from pipelines.calendar.lease import Lease
 from pipelines.display import show_report, show_streaming, show_trust
 from pipelines.evidence import card_of, log_comparison, log_pictures, road_words, tried_road
 from pipelines.matching import match
 from pipelines.progress import watched
 from pipelines.promotion import Decision, decide
 from pipelines.stopping import closed_in_order
+
+MARK = "gatecast.lease"
+"""The tag of a run under a lease: the token of who had it."""
 
 PACKAGES = ("gatecast", "torch", "pytorch-lightning", "mlflow", "pandas", "numpy")
 
@@ -88,10 +93,17 @@ def read(project: Project, console: Console) -> Given:
     return Given(report, prepare(panel, project))
 
 
-def train_on(given: Given, project: Project, registry: Registry, home: Path, console: Console) -> Trained:
-    """Do what `train` does with data that are read."""
+def train_on(
+    given: Given, project: Project, registry: Registry, home: Path, console: Console, lease: Lease | None = None
+) -> Trained:
+    """Do what `train` does with data that are read; under a lease, if there is one.
+
+    Raises:
+        LeaseLost: the lease has passed; the alias was not moved.
+    """
     prepared, commit = given.prepared, git_commit(Path(project.folder))
-    with closed_in_order(registry.run(project.name, git_commit=commit)) as run:
+    tags = {} if lease is None else {MARK: str(lease.token)}
+    with closed_in_order(registry.run(project.name, git_commit=commit, tags=tags)) as run:
         _log_inputs(run, project, given)
         provenance = _provenance(given, commit)
         fitted = _fit(run, project, prepared, console)
@@ -104,6 +116,8 @@ def train_on(given: Given, project: Project, registry: Registry, home: Path, con
         judged = _judged(fitted, tested.scorecard, streaming)
         bundle = assemble(project, prepared, fitted.forecaster, judged, provenance)
         _log_evidence(run, fitted.epochs, fitted.best, tested, project)
+        if lease is not None:
+            lease.check()
         registered = _register(run, bundle, prepared)
         rival = match(registry, project.name, tested, prepared)
         decision = decide(tested.scorecard, rival and rival.champion, project.promote, given.report.digest)
@@ -111,10 +125,11 @@ def train_on(given: Given, project: Project, registry: Registry, home: Path, con
         run.describe(f"{verb}: {decision.reason}.\n\n{card_of(tested.scorecard, streaming)}")
         if rival and rival.paired:
             log_comparison(run, rival.paired, decision)
-    if decision.promote:
-        registry.promote(registered, decision)
+    move = partial(registry.promote if decision.promote else registry.record, registered, decision)
+    if lease is None:
+        move()
     else:
-        registry.record(registered, decision)
+        lease.hold(move)
     return Trained(registered, decision, tested.scorecard, given.report)
 
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-    from forecasting.project import DataSection, Project
+    from forecasting.project import BacktestSection, DataSection, Project
     from forecasting.series import Panel
 
     Lay = Callable[[Rows, Project], tuple[Panel, tuple[Finding, ...]]]
@@ -111,17 +111,17 @@ def _lay(rows: Rows, project: Project) -> tuple[Panel, tuple[Finding, ...]]:
 
 def _lay_and_judge(rows: Rows, project: Project) -> tuple[Panel, tuple[Finding, ...]]:
     panel, findings = _lay(rows, project)
-    panel, judged = _judge(panel, project.backtest.split) if panel else (panel, ())
+    panel, judged = _judge(panel, project.backtest) if panel else (panel, ())
     return panel, findings + judged
 
 
-def _judge(panel: Panel, parts: tuple[float, float, float]) -> tuple[Panel, tuple[Finding, ...]]:
+def _judge(panel: Panel, parts: BacktestSection) -> tuple[Panel, tuple[Finding, ...]]:
     panel, future = without_future(panel)
     findings = (*future, *check_panel(panel))
     if any(finding.code == "too-short" for finding in findings):
         return panel, findings
     try:
-        split = cut(panel, parts)
+        split = cut(panel, parts.split, parts.newest)
     except DataError as error:
         return panel, (*findings, Finding(code="too-short", action="refused", message=str(error)))
     panel, implausible = screen_panel(panel, split)

@@ -141,6 +141,26 @@ class Registry:
                 _log_decision(client, version.run_id, found)
             _tag(client, version, f"{alias}.decision", msgspec.json.encode(plain).decode())
 
+    def end_orphans(self, model: str, mark: str, own: str) -> list[str]:
+        """End runs of a model that nobody is at any longer: those RUNNING whose tag `mark` is there and not `own`.
+
+        They become FAILED, and say so in the tag `error`. Return their ids.
+        """
+        with self._reach() as client:
+            experiment = client.get_experiment_by_name(model)
+            if experiment is None:
+                return []
+            running = _pages(
+                lambda token: client.search_runs(
+                    [experiment.experiment_id], "attributes.status = 'RUNNING'", page_token=token
+                )
+            )
+            orphans = [run.info.run_id for run in running if run.data.tags.get(mark, own) != own]
+            for run in orphans:
+                client.set_tag(run, "error", "orphaned: its process was killed, or the machine it ran on")
+                client.set_terminated(run, "FAILED")
+        return orphans
+
     @contextmanager
     def run(
         self,

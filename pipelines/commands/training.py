@@ -60,6 +60,38 @@ def train(call: Call, project: Path, tune: int | None, tune_minutes: float | Non
 
 @command
 @PROJECT
+@click.option("--allow-schema-change", is_flag=True, help="Replace a champion of other columns, steps or horizon.")
+def retrain(call: Call, project: Path, *, allow_schema_change: bool) -> object:
+    """Train on the data as they are now; promote the model if it beats the one in production beyond chance.
+
+    Both are compared, pair by pair, on the newest rows, which neither has learnt from; the decision is recorded either
+    way, and a champion that is kept is a success. Only one run of a project is under way at a time, on whatever
+    machine: a second one exits with 75. For cron, or `gatecast schedule`.
+    """
+    from forecasting.project import allowing_schema_change, load_project
+
+    read = load_project(project)  # before the imports that take seconds
+    if allow_schema_change:
+        read = allowing_schema_change(read)
+    from pipelines.display import show_scorecard
+    from pipelines.retrain import retrain as run_retraining
+
+    retrained = run_retraining(read, call.settings.registry(), call.settings, call.console)
+    version, decision = retrained.version, retrained.decision
+    show_scorecard(retrained.scorecard, call.console)
+    verb = "promoted to production" if decision.promote else "registered, not promoted"
+    call.say(f"{version.name} version {version.version} {verb}: {decision.reason}")
+    return {
+        "model": version.name,
+        "version": version.version,
+        "run_id": version.run_id,
+        "promoted": decision.promote,
+        "decision": decision,
+    }
+
+
+@command
+@PROJECT
 @REF
 def backtest(call: Call, project: Path, ref: str) -> object:
     """Judge a registered model again, beside the baselines. The data of PROJECT are read as they are now."""
