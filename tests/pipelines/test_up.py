@@ -135,7 +135,7 @@ def test_the_whole_system_serves_survives_a_crash_and_ends_in_order(shop: Shop, 
         family = psutil.Process(process.pid).children(recursive=True)
         assert answers(f"{found['mlflow']}/health")
         wait_until(lambda: answers(f"{found['service']}/v1/models/tiny"))
-        (service,) = [one for one in family if "serve" in one.cmdline() and "pipelines" in one.cmdline()]
+        (service,) = [one for one in family if one.cmdline()[2:4] == ["pipelines", "serve"]]
         service.kill()
         wait_until(lambda: "service ended with code 137" in log.read_text())
         wait_until(lambda: answers(f"{found['service']}/v1/models/tiny"))
