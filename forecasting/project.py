@@ -142,9 +142,18 @@ class PromoteSection(_Section, frozen=True):
 
 
 class ScheduleSection(_Section, frozen=True):
-    """When to retrain."""
+    """When to retrain: a cron expression of five fields, by the clock of `timezone`.
+
+    A run starts up to `jitter_seconds` later, may take `minutes` and `memory_mb`, and is tried again `retries` times
+    where it failed for a reason that may pass.
+    """
 
     cron: str = "0 3 * * *"
+    timezone: str = "UTC"
+    jitter_seconds: Annotated[float, Meta(ge=0, le=3600)] = 0.0
+    retries: Annotated[int, Meta(ge=0, le=100)] = 3
+    minutes: Annotated[float, Meta(gt=0)] = 240.0
+    memory_mb: Count = 16_384
 
 
 class Project(_Section, frozen=True):

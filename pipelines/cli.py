@@ -11,7 +11,14 @@ import traceback
 import click
 
 from forecasting.errors import GatecastError
-from pipelines.commands import serving, streaming, training, trying, versions  # noqa: F401 - they add their commands
+from pipelines.commands import (  # noqa: F401 - they add their commands
+    scheduling,
+    serving,
+    streaming,
+    training,
+    trying,
+    versions,
+)
 from pipelines.commands.calling import gatecast
 from pipelines.exits import DONE, INPUT_OUTPUT, INTERRUPTED, USAGE, exit_code
 

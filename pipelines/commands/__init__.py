@@ -4,6 +4,7 @@ calling.py   what all commands have in common: the group, options, --json
 training.py  train, backtest, forecast
 versions.py  models, promote, rollback
 serving.py   serve, up, keys
+scheduling.py schedule
 streaming.py stream
 trying.py    demo, doctor
 

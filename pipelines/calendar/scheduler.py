@@ -1,0 +1,123 @@
+"""`gatecast schedule`: one process that retrains projects when they are due, one after the other."""
+
+from __future__ import annotations
+
+import random
+import signal
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from types import FrameType
+
+from forecasting.errors import LogUnavailable, ProjectError
+from forecasting.log.connecting import Database
+from forecasting.project import Project, load_project
+from pipelines.calendar.due import Plan, Run, Wait, next_step, trigger_for
+from pipelines.calendar.runner import Limits, run
+from pipelines.calendar.store import claim, finish, past_of
+
+LOOK_SECONDS = 1.0
+Say = Callable[[str], None]
+
+
+class Scheduler:
+    """Looks once a second whether a project is due; project files are read again at each look that finds them new."""
+
+    def __init__(self, database: Database, paths: Sequence[Path], environ: Mapping[str, str], say: Say) -> None:
+        """Read the projects.
+
+        Raises:
+            ProjectError: one of them cannot be used.
+        """
+        self._database, self._environ, self._say = database, environ, say
+        self._entries = [_Entry(path) for path in paths]
+        self._since, self._stopped = time.time(), False
+
+    def run(self, once: bool = False) -> None:
+        """Go on until SIGTERM or Ctrl-C; `once` looks once, runs what is due, and returns."""
+        for entry in self._entries:
+            self._say(f"{entry.project.name}: {entry.project.schedule.cron} ({entry.project.schedule.timezone})")
+        with self._signals():
+            while not self._stopped:
+                for entry in self._entries:
+                    self._look(entry)
+                if once:
+                    return
+                time.sleep(0 if self._stopped else LOOK_SECONDS)
+
+    def _look(self, entry: _Entry) -> None:
+        now = time.time()
+        if self._stopped or now < entry.quiet_until <= now + LONGEST_QUIET:
+            return
+        try:
+            entry.refresh()
+            name = entry.project.name
+            step = next_step(entry.plan, past_of(self._database, name), now, self._since)
+            if isinstance(step, Wait):
+                entry.announce(step.until, self._say)
+                entry.quiet_until = min(step.until, now + LONGEST_QUIET)
+            elif claim(self._database, name, step):
+                self._retrain(entry, step)
+        except (LogUnavailable, ProjectError) as error:
+            entry.quiet_until = now + LONGEST_QUIET
+            self._say(str(error))
+
+    def _retrain(self, entry: _Entry, step: Run) -> None:
+        name, schedule = entry.project.name, entry.project.schedule
+        self._say(f"{name}: retraining, due {_utc(step.due)}, attempt {step.attempt}")
+        limits = Limits(60 * schedule.minutes, schedule.memory_mb)
+        outcome, why = run(entry.path, limits, self._environ, lambda: self._stopped)
+        finish(self._database, name, step, outcome)
+        again = outcome.again and step.attempt <= schedule.retries
+        self._say(f"{name}: {outcome.name} ({why}){'; it will be tried again' if again else ''}")
+
+    @contextmanager
+    def _signals(self) -> Iterator[None]:
+        def stop(_: int, __: FrameType | None) -> None:
+            self._stopped = True
+
+        before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+
+LONGEST_QUIET = 30.0
+"""Seconds after which is looked again, whatever was found: other schedulers, a new file, a clock that jumped."""
+
+
+class _Entry:
+    """A project of the scheduler, as its file says now; of a file that cannot be used the last good one counts."""
+
+    def __init__(self, path: Path) -> None:
+        self.path, self.quiet_until, self._announced = path, 0.0, 0.0
+        self._late = random.random()  # noqa: S311 - so that not all projects of all machines start at once
+        self._read()
+
+    def refresh(self) -> None:
+        if self._changed() != self._stamp:
+            self._read()
+
+    def announce(self, until: float, say: Say) -> None:
+        if until != self._announced and until > time.time() + LONGEST_QUIET:
+            say(f"{self.project.name}: next at {_utc(until)}")
+        self._announced = until
+
+    def _read(self) -> None:
+        self._stamp = self._changed()
+        project = load_project(self.path)
+        schedule = project.schedule
+        trigger = trigger_for(schedule.cron, schedule.timezone)
+        self.plan = Plan(trigger, self._late * schedule.jitter_seconds, schedule.retries)
+        self.project: Project = project
+
+    def _changed(self) -> float:
+        return self.path.stat().st_mtime if self.path.exists() else 0.0
+
+
+def _utc(time_: float) -> str:
+    return datetime.fromtimestamp(time_, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")

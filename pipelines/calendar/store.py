@@ -1,0 +1,53 @@
+"""What was done about the due times of projects, as several schedulers see it: each time is begun by one of them."""
+
+from __future__ import annotations
+
+from sqlalchemy import Connection, and_, or_, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+
+from forecasting.log.connecting import Database
+from pipelines.calendar.due import FAILED, Outcome, Past, Run
+from pipelines.calendar.tables import leases, now_of, times
+
+GONE_SECONDS = 120.0
+"""A run that has not ended, and whose project nobody holds after so long, is over: its scheduler was killed."""
+
+
+def past_of(database: Database, name: str) -> Past | None:
+    """Return what was done last about a project; None before the first time."""
+    return database.change(lambda connection: _past(connection, name))
+
+
+def claim(database: Database, name: str, run: Run) -> bool:
+    """Begin a run, unless another scheduler has; tell whether it is ours."""
+    return database.change(lambda connection: _claimed(connection, name, run))
+
+
+def finish(database: Database, name: str, run: Run, outcome: Outcome) -> None:
+    """Write down what came of a run."""
+
+    def write(connection: Connection) -> None:
+        ours = and_(times.c.name == name, times.c.due == run.due, times.c.attempt == run.attempt)
+        connection.execute(update(times).where(ours).values(ended=now_of(connection), outcome=outcome.name))
+
+    database.change(write)
+
+
+def _past(connection: Connection, name: str) -> Past | None:
+    row = connection.execute(select(times).where(times.c.name == name)).one_or_none()
+    if row is None:
+        return None
+    past, now = Past(row.due, row.attempt, row.began, row.ended, row.outcome), now_of(connection)
+    if past.ended is not None or now - past.began < GONE_SECONDS:
+        return past
+    until = connection.execute(select(leases.c.until).where(leases.c.name == name)).scalar_one_or_none()
+    return past if (until or 0.0) > now else past._replace(ended=past.began, outcome=FAILED.name)
+
+
+def _claimed(connection: Connection, name: str, run: Run) -> bool:
+    insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
+    connection.execute(insert(times).values(name=name, due=0.0, attempt=0, began=0.0).on_conflict_do_nothing())
+    before = or_(times.c.due < run.due, and_(times.c.due == run.due, times.c.attempt < run.attempt))
+    new = {"due": run.due, "attempt": run.attempt, "began": now_of(connection), "ended": None, "outcome": None}
+    done = connection.execute(update(times).where(and_(times.c.name == name, before)).values(new))
+    return done.rowcount == 1

@@ -1,0 +1,116 @@
+"""Schedulers beside each other, and the runs that they start."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from forecasting.log.connecting import Database
+from pipelines.calendar.due import DONE, FAILED, HELD, REJECTED, Run
+from pipelines.calendar.lease import take
+from pipelines.calendar.runner import Limits, run
+from pipelines.calendar.store import claim, finish, past_of
+from pipelines.calendar.tables import open_calendar
+from tests.pipelines.command import gatecast, waves, write_project, write_rows
+
+SHORT = {"members": 1, "epochs": 1, "steps_per_epoch": 1}
+LIMITS = Limits(120, 16_000)
+
+
+def test_a_time_is_begun_by_one_scheduler(calendar: Database) -> None:
+    first = Run(1000.0, 1)
+    assert past_of(calendar, "plant") is None
+    assert [claim(calendar, "plant", first) for _ in range(3)] == [True, False, False]
+    assert not claim(calendar, "plant", Run(900.0, 5))
+    finish(calendar, "plant", first, FAILED)
+    past = past_of(calendar, "plant")
+    assert past is not None
+    assert (past.due, past.attempt, past.outcome) == (1000.0, 1, FAILED.name)
+    assert claim(calendar, "plant", Run(1000.0, 2))
+    assert claim(calendar, "other", first)
+
+
+def test_what_came_of_an_earlier_attempt_says_nothing_of_a_later_one(calendar: Database) -> None:
+    for attempt in (1, 2):
+        assert claim(calendar, "plant", Run(1000.0, attempt))
+    finish(calendar, "plant", Run(1000.0, 1), DONE)
+    past = past_of(calendar, "plant")
+    assert past is not None
+    assert (past.attempt, past.ended, past.outcome) == (2, None, None)
+
+
+@pytest.fixture
+def plant(tmp_path: Path) -> Path:
+    write_rows(tmp_path / "data.csv", waves())
+    return write_project(tmp_path, "plant", SHORT)
+
+
+def environ(plant: Path, **more: str) -> dict[str, str]:
+    return {**os.environ, "GATECAST_HOME": str(plant.parent / "home"), "OMP_NUM_THREADS": "1", **more}
+
+
+def test_a_run_is_told_by_its_exit_code(plant: Path) -> None:
+    home = plant.parent / "home"
+    assert run(plant, LIMITS, environ(plant), lambda: False)[0] == DONE
+    assert gatecast(home, "models", "plant", "--json").json[0]["aliases"] == ["production"]
+    calendar = open_calendar(None, home)
+    with take(calendar, "plant", 60):
+        assert run(plant, LIMITS, environ(plant), lambda: False)[0] == HELD
+    calendar.close()
+    plant.with_name("data.csv").write_text("time,x\n")
+    assert run(plant, LIMITS, environ(plant), lambda: False)[0] == REJECTED
+
+
+@pytest.mark.parametrize(
+    ("limits", "stopping", "why"),
+    [
+        (Limits(1, 16_000), False, "took longer than 0 minutes"),
+        (Limits(120, 50), False, "MiB of memory; schedule.memory_mb allows 50"),
+        (LIMITS, True, "ended with the scheduler"),
+    ],
+)
+def test_a_run_that_takes_too_much_is_ended(plant: Path, limits: Limits, stopping: bool, why: str) -> None:
+    write_project(plant.parent, "plant", {"epochs": 500, "steps_per_epoch": 500, "patience": 500})
+    outcome, said = run(plant, limits, environ(plant), lambda: stopping)
+    assert outcome == FAILED
+    assert why in said
+
+
+def test_a_scheduler_says_what_comes_next_and_ends_in_order(plant: Path) -> None:
+    command = [sys.executable, "-m", "pipelines", "schedule", str(plant)]
+    with subprocess.Popen(command, env=environ(plant), stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout
+        assert process.stdout.readline() == "plant: 0 3 * * * (UTC)\n"
+        assert process.stdout.readline().startswith("plant: next at ")
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(20) == 0
+
+
+def test_a_scheduler_catches_up_with_what_was_missed_while_it_was_away(plant: Path) -> None:
+    text = plant.read_text()
+    plant.write_text(f'{text}\n[schedule]\ncron = "* * * * *"\n')
+    home = plant.parent / "home"
+    calendar = open_calendar(None, home)
+    long_ago = time.time() // 60 * 60 - 600
+    assert claim(calendar, "plant", Run(long_ago, 1))
+    finish(calendar, "plant", Run(long_ago, 1), DONE)
+    command = [sys.executable, "-m", "pipelines", "schedule", str(plant), "--once"]
+    said = subprocess.run(command, env=environ(plant), capture_output=True, text=True, check=True)
+    past = past_of(calendar, "plant")
+    calendar.close()
+    assert past is not None
+    assert (past.attempt, past.outcome) == (1, DONE.name)
+    assert past.due >= long_ago + 600
+    assert "plant: done (exit code 0)" in said.stdout
+
+
+def test_a_project_file_that_cannot_be_used_is_told_at_once(tmp_path: Path) -> None:
+    said = gatecast(tmp_path, "schedule", tmp_path / "none.toml")
+    assert said.code == 2
+    assert "there is no project file" in said.err
