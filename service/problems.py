@@ -129,6 +129,7 @@ TABLE: dict[type[Exception], Row] = {
     errors.RegistryError: Row(503, "registry", "The model registry refused", told=False),
     errors.RegistryUnavailable: Row(503, "registry-unavailable", "The model registry does not answer", told=False),
     errors.NoSuchModel: Row(503, "not-in-registry", "The registry has no such model, version or alias", told=False),
+    errors.LeaseError: Row(503, "lease", "Another run of the project is under way", told=False),
     errors.BundleError: Row(503, "bundle", "The model bundle cannot be opened", told=False),
     errors.CorruptBundle: Row(503, "corrupt-bundle", "The model bundle is not whole", told=False),
     errors.AlteredBundle: Row(503, "digest", "The model bundle is not the one that was registered", told=False),

@@ -66,7 +66,7 @@ def test_every_error_of_ours_has_a_code() -> None:
 @pytest.mark.parametrize(
     ("arguments", "advice"),
     [
-        (["trian"], "Did you mean 'train'?"),
+        (["trian"], "Did you mean one of: 'retrain', 'train'?"),
         (["train", "--jsn"], "Did you mean '--json'?"),
         (["train", "a", "b"], "unexpected extra argument"),
         (["train", "."], "is a directory"),
