@@ -94,8 +94,10 @@ def test_an_absolute_source_stays_where_it_is() -> None:
         ({"modle": {"cell": "gru"}}, "gatecast.toml: unknown key modle; did you mean model?"),
         (
             {"schedule": {"zzz": 1}},
-            "gatecast.toml: unknown key schedule.zzz; "
-            "valid keys: cron, timezone, jitter_seconds, retries, minutes, memory_mb",
+            (
+                "gatecast.toml: unknown key schedule.zzz; "
+                "valid keys: cron, timezone, jitter_seconds, retries, minutes, memory_mb"
+            ),
         ),
     ],
 )
