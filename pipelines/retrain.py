@@ -37,7 +37,7 @@ def retrain(project: Project, registry: Registry, settings: Settings, console: C
         RegistryError, LogUnavailable, OSError: the registry, the database of leases or the disk failed; the alias was
             not moved, or the decision that moved it is recorded.
     """
-    project = _on_newest(project)
+    project = on_newest(project)
     database = closing(open_calendar(settings.log_url, settings.home))
     with database as calendar, take(calendar, project.name, settings.lease_seconds) as lease:
         left = registry.end_orphans(project.name, MARK, str(lease.token))
@@ -48,7 +48,7 @@ def retrain(project: Project, registry: Registry, settings: Settings, console: C
             return train_on(given, project, registry, settings.home, console, lease)
 
 
-def _on_newest(project: Project) -> Project:
+def on_newest(project: Project) -> Project:
     """Return a project whose test part is at most the newest thousand rows, unless it says another number."""
     backtest = project.backtest
     newest = NEWEST if backtest.newest is None else backtest.newest
