@@ -19,25 +19,31 @@ SMOOTH = 24
 
 
 def comparison_figure(paired: Paired, found: Comparison, title: str) -> Figure:
-    """Draw the lead over time, ending at the mean difference with its interval, and both losses, averaged a little."""
+    """Draw the lead over time, ending at the mean difference with its interval, and both losses, averaged a little.
+
+    Losses without end are left out: the title says who answered what is no number.
+    """
+    ours, theirs = (np.where(np.isfinite(loss), loss, np.nan) for loss in (paired.ours, paired.theirs))
     times = pd.DatetimeIndex(paired.times, tz="UTC").tz_localize(None)
     figure, (lead, losses) = stacked(2, 1, 2.6)
     count = len(times)
-    grown = np.cumsum(paired.theirs - paired.ours) / count
+    grown = np.nancumsum(theirs - ours) / count
     reach = (found.high - found.low) / 2 if math.isfinite(found.low) else 0.0
     chance = reach * np.sqrt(np.arange(1, count + 1) / count)
     lead.fill_between(times, -chance, chance, color="#DDDDDD", label="what chance would do (95 %)")
     lead.plot(times, grown, color=BLUE, linewidth=1.2, label="lead of the new model")
     lead.axhline(0, color=INK, linewidth=0.8)
     lead.set_ylabel("sum of differences\n/ number of times")
-    for loss, colour, name in ((paired.theirs, GREY, "champion"), (paired.ours, BLUE, "new model")):
-        losses.plot(times, _smooth(loss), color=colour, linewidth=1.2, label=name)
+    losses.plot(times, _smooth(theirs), color=GREY, linewidth=3, label="champion")
+    losses.plot(times, _smooth(ours), color=BLUE, linewidth=1.2, label="new model")
     losses.set_ylabel("mse_z")
     losses.set_ylim(bottom=0)
     locator = AutoDateLocator()  # type: ignore[no-untyped-call]
     losses.xaxis.set_major_locator(locator)
     losses.xaxis.set_major_formatter(ConciseDateFormatter(locator))  # type: ignore[no-untyped-call]
-    return finished(figure, [lead, losses], "\n".join(textwrap.wrap(title, 110)))
+    for panel in (lead, losses):
+        panel.legend(loc="upper left", ncols=2, frameon=False)
+    return finished(figure, [], "\n".join(textwrap.wrap(title, 110)))
 
 
 def _smooth(loss: Float[np.ndarray, " times"]) -> Float[np.ndarray, " times"]:

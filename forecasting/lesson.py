@@ -22,8 +22,9 @@ from torch.utils.data import DataLoader
 from forecasting.errors import Diverged
 from forecasting.members import Architecture
 from forecasting.network import Each, Forecaster, State
-from forecasting.project import Project, TrainSection
+from forecasting.project import Project
 from forecasting.scaled import ScaledSeries
+from forecasting.sections import TrainSection
 from forecasting.sequences import SMALLEST, Batch, Sequences, Shape
 from forecasting.validation import Judgement, Validation
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 import msgspec
 
 from forecasting.comparing import LEAST_ORIGINS, Comparison
-from forecasting.project import PromoteSection
 from forecasting.scores import Scorecard
+from forecasting.sections import PromoteSection
 
 NAIVE = ("persistence", "seasonal_naive")
 LEAST_GAIN = 1e-4

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from forecasting.errors import NoSuchModel
-from forecasting.registry import PRODUCTION, ModelVersion, Registry
+from forecasting.registry import PREVIOUS, PRODUCTION, ModelVersion, Registry
 from pipelines.promotion import Decision, by_hand
 from pipelines.versions import open_version
-
-PREVIOUS = f"{PRODUCTION}.previous"
 
 
 def roll_back(registry: Registry, name: str, to: str | None, reason: str) -> tuple[ModelVersion, Decision]:

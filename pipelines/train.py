@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import platform
-import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from functools import partial
-from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -18,7 +14,7 @@ import pandas as pd
 from rich.console import Console
 
 from forecasting.assembly import Prepared, assemble, lookback_of, prepare
-from forecasting.bundle import Bundle, Provenance, save_bundle
+from forecasting.bundle import Bundle, save_bundle
 from forecasting.describing import Judged
 from forecasting.evaluation import Backtest, backtest
 from forecasting.project import Project
@@ -26,22 +22,19 @@ from forecasting.reading import read_panel
 from forecasting.registry import ModelVersion, Registry, Run
 from forecasting.report import DataReport
 from forecasting.scores import Scorecard
-from forecasting.series import rfc3339
 from forecasting.settling import measure_streaming
 from forecasting.steadiness import Streaming
 from forecasting.training import Epoch, Fitted, fit
 from pipelines.calendar.lease import Lease
 from pipelines.display import show_report, show_streaming, show_trust
 from pipelines.evidence import card_of, log_comparison, log_pictures, road_words, tried_road
-from pipelines.matching import match
+from pipelines.leased import MARK, leased
+from pipelines.matching import Rival, match
 from pipelines.progress import watched
 from pipelines.promotion import Decision, decide
+from pipelines.provenance import git_commit, provenance_of
+from pipelines.settings import Settings
 from pipelines.stopping import closed_in_order
-
-MARK = "gatecast.lease"
-"""The tag of a run under a lease: the token of who had it."""
-
-PACKAGES = ("gatecast", "torch", "pytorch-lightning", "mlflow", "pandas", "numpy")
 
 
 @dataclass(frozen=True)
@@ -71,15 +64,20 @@ class Interrupted(KeyboardInterrupt):
         super().__init__(f"interrupted; the best weights so far are kept: gatecast forecast DATA --bundle {bundle}")
 
 
-def train(project: Project, registry: Registry, home: Path, console: Console) -> Trained:
-    """Read the data, train, judge, register, and promote if the gate says so.
+def train(project: Project, registry: Registry, settings: Settings, console: Console) -> Trained:
+    """Read the data, train, judge, register, and promote if the gate says so, while no other run of the project does.
 
     Raises:
+        LeaseHeld: another run of the project is under way; nothing was done.
+        LeaseLost: this run was halted for so long that another may be; the alias was not moved.
         DataError: the data cannot be used; nothing is recorded.
         Interrupted: Ctrl-C; the run is ended, nothing is registered.
-        RegistryError: the registry failed.
+        RegistryError, LogUnavailable, OSError: the registry, the database of leases or the disk failed; the alias was
+            not moved, or the decision that moved it is recorded.
     """
-    return train_on(read(project, console), project, registry, home, console)
+    given = read(project, console)  # before anything is reached: data that cannot be used leave no trace
+    with leased(project.name, registry, settings, console) as lease:
+        return train_on(given, project, registry, settings.home, console, lease)
 
 
 def read(project: Project, console: Console) -> Given:
@@ -93,60 +91,36 @@ def read(project: Project, console: Console) -> Given:
     return Given(report, prepare(panel, project))
 
 
-def train_on(
-    given: Given, project: Project, registry: Registry, home: Path, console: Console, lease: Lease | None = None
-) -> Trained:
-    """Do what `train` does with data that are read; under a lease, if there is one.
-
-    Raises:
-        LeaseLost: the lease has passed; the alias was not moved.
-    """
-    prepared, commit = given.prepared, git_commit(Path(project.folder))
-    tags = {} if lease is None else {MARK: str(lease.token)}
-    with closed_in_order(registry.run(project.name, git_commit=commit, tags=tags)) as run:
+def train_on(given: Given, project: Project, registry: Registry, home: Path, console: Console, lease: Lease) -> Trained:
+    """Do what `train` does with data that are read, under a lease that is held."""
+    prepared = given.prepared
+    provenance = provenance_of(given.report.digest, prepared.split, git_commit(Path(project.folder)))
+    recorded = registry.run(project.name, git_commit=provenance.git_commit, tags={MARK: lease.mark})
+    with closed_in_order(recorded) as run:
         _log_inputs(run, project, given)
-        provenance = _provenance(given, commit)
         fitted = _fit(run, project, prepared, console)
         if fitted.stopped:
             bundle = assemble(project, prepared, fitted.forecaster, _judged(fitted), provenance)
             raise Interrupted(_keep(run, bundle, home))
-        columns = prepared.panel.columns.targets
-        tested = backtest(fitted.forecaster, fitted.calibration, prepared.series, columns)
+        tested = backtest(fitted.forecaster, fitted.calibration, prepared.series, prepared.panel.columns.targets)
         streaming = _measure_streaming(run, project, given, fitted, console)
         judged = _judged(fitted, tested.scorecard, streaming)
         bundle = assemble(project, prepared, fitted.forecaster, judged, provenance)
         _log_evidence(run, fitted.epochs, fitted.best, tested, project)
-        if lease is not None:
-            lease.check()
-        registered = _register(run, bundle, prepared)
         rival = match(registry, project.name, tested, prepared)
         decision = decide(tested.scorecard, rival and rival.champion, project.promote, given.report.digest)
-        verb = "Promoted" if decision.promote else "Not promoted"
-        run.describe(f"{verb}: {decision.reason}.\n\n{card_of(tested.scorecard, streaming)}")
-        if rival and rival.paired:
-            log_comparison(run, rival.paired, decision)
-    move = partial(registry.promote if decision.promote else registry.record, registered, decision)
-    if lease is None:
-        move()
-    else:
-        lease.hold(move)
+        _log_decision(run, decision, rival, card_of(tested.scorecard, streaming))
+        lease.check()
+        registered = _register(run, bundle, prepared)
+        lease.hold(partial(registry.promote if decision.promote else registry.record, registered, decision))
     return Trained(registered, decision, tested.scorecard, given.report)
 
 
-def git_commit(folder: Path) -> str | None:
-    """Return the commit of the folder's checkout; None where it is none."""
-    try:
-        found = subprocess.run(
-            ["git", "rev-parse", "HEAD"],  # noqa: S607 - the git of whoever runs this
-            cwd=folder,
-            capture_output=True,
-            text=True,
-            check=True,
-            timeout=10,
-        )
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return found.stdout.strip()
+def _log_decision(run: Run, decision: Decision, rival: Rival | None, card: str) -> None:
+    verb = "Promoted" if decision.promote else "Not promoted"
+    run.describe(f"{verb}: {decision.reason}.\n\n{card}")
+    if rival and rival.paired:
+        log_comparison(run, rival.paired, decision)
 
 
 def _log_inputs(run: Run, project: Project, given: Given) -> None:
@@ -154,17 +128,6 @@ def _log_inputs(run: Run, project: Project, given: Given) -> None:
     run.log_params({key: value for key, value in settings.items() if key != "folder"})
     run.log_json("data-report.json", given.report.to_json())
     run.log_dataset(given.prepared.panel, project.public().data.source, given.report.digest, "training")
-
-
-def _provenance(given: Given, commit: str | None) -> Provenance:
-    return Provenance(
-        data_hash=given.report.digest,
-        git_commit=commit,
-        trained_at=datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
-        train_end=rfc3339(given.prepared.split.valid),
-        seen_end=rfc3339(given.prepared.split.test),
-        versions={"python": platform.python_version(), **{name: version(name) for name in PACKAGES}},
-    )
 
 
 def _fit(run: Run, project: Project, prepared: Prepared, console: Console) -> Fitted:

@@ -17,10 +17,13 @@ from forecasting.errors import TrainingError
 from forecasting.project import Project
 from forecasting.registry import Registry, Run
 from forecasting.training import Epoch, Fitted, fit
+from pipelines.leased import leased
+from pipelines.provenance import git_commit
+from pipelines.settings import Settings
 from pipelines.space import fixed_settings, own_settings, space_of, study_name, toml_of, with_settings
 from pipelines.stopping import Stop, closed_in_order, stoppable
 from pipelines.study import GIVEN_UP, Study, Trial, opened
-from pipelines.train import Trained, git_commit, read, train_on
+from pipelines.train import Trained, read, train_on
 from pipelines.trials import Board, Tried, Tuned, board, show_tuned
 
 
@@ -96,20 +99,26 @@ class Judge:
         return self.hopeless or self.stop.asked
 
 
-def train_tuned(project: Project, budget: Budget, place: Place) -> tuple[Trained, Tuned]:
+def train_tuned(
+    project: Project, budget: Budget, registry: Registry, settings: Settings, console: Console
+) -> tuple[Trained, Tuned]:
     """Search, then train with the best settings as `train` does: test rows are looked at for these only.
 
     Raises:
+        LeaseHeld: another run of the project is under way; nothing was done.
+        LeaseLost: this run was halted for so long that another may be; the alias was not moved.
         DataError: the data cannot be used; nothing is registered.
         KeyboardInterrupt: Ctrl-C; what was tried is kept, nothing is registered.
         TrainingError: no trial ended in a usable forecaster.
         RegistryError: the registry failed.
         OSError: the file of the search cannot be used.
     """
-    given = read(project, place.console)
-    tuned = tune(project, given.prepared, given.report.digest, budget, place)
-    chosen = with_settings(project, tuned.best.params)
-    return train_on(given, chosen, place.registry, place.home, place.console), tuned
+    place = Place(registry, settings.home, console)
+    given = read(project, console)
+    with leased(project.name, registry, settings, console) as lease:
+        tuned = tune(project, given.prepared, given.report.digest, budget, place)
+        chosen = with_settings(project, tuned.best.params)
+        return train_on(given, chosen, registry, settings.home, console, lease), tuned
 
 
 def tune(project: Project, prepared: Prepared, digest: str, budget: Budget, place: Place) -> Tuned:

@@ -6,13 +6,12 @@ A task, its events and the messages of ASGI cost as much as a whole push to a st
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, Protocol
 
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
-App = Any
-"""An ASGI app, in uvicorn's words."""
+Begun = tuple[RequestResponseCycle, Any]
+"""A request, and the ASGI app that would answer it."""
 
 
 class Lane(Protocol):
@@ -26,36 +25,29 @@ class Lane(Protocol):
 
 
 class Turnstile:
-    """Where the requests of one connection are sent on their way: `start` hands one to the app."""
+    """Where the requests of one connection are sent on their way; what is returned is for the app to answer."""
 
-    def __init__(self, lane: Lane | None, start: Callable[[RequestResponseCycle, App], None]) -> None:
-        """Hold nothing yet; without a lane everything is handed on."""
-        self._lane, self._start = lane, start
-        self._held: tuple[RequestResponseCycle, App] | None = None
+    def __init__(self, lane: Lane | None) -> None:
+        """Hold nothing yet; without a lane everything is for the app."""
+        self._lane = lane
+        self._held: Begun | None = None
 
-    def enter(self, cycle: RequestResponseCycle, app: App) -> None:
+    def enter(self, begun: Begun) -> Begun | None:
         """Let in a request whose turn it is; its body may be still to come."""
+        cycle = begun[0]
         if self._lane is None or not self._lane.waits_for(cycle):
-            self._start(cycle, app)
-        elif cycle.more_body:
-            self._held = cycle, app
-        elif not self._lane.take(cycle):
-            self._start(cycle, app)
+            return begun
+        if not cycle.more_body:
+            return None if self._lane.take(cycle) else begun
+        self._held = begun
+        return None
 
-    def complete(self) -> None:
-        """Go on with the request that was held: its body is there."""
-        if self._held is not None and self._lane is not None:
-            cycle, app = self._held
-            self._held = None
-            if not self._lane.take(cycle):
-                self._start(cycle, app)
+    def complete(self) -> Begun | None:
+        """Go on with the request that is held: its body is there."""
+        held = self.give_up()
+        return None if held is None or (self._lane is not None and self._lane.take(held[0])) else held
 
-    def give_up(self) -> None:
-        """Let the app say what is wrong with a request whose body does not come."""
-        if self._held is not None:
-            self._start(*self._held)
-            self._held = None
-
-    def forget(self) -> None:
-        """Drop what is held: its client has left."""
-        self._held = None
+    def give_up(self) -> Begun | None:
+        """Hold nothing any longer: its body does not come, or its client has left."""
+        held, self._held = self._held, None
+        return held

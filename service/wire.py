@@ -17,8 +17,9 @@ from uvicorn.server import ServerState
 from forecasting.errors import GatecastError
 from service.batching import Batcher
 from service.body import TOO_SLOW, TRANSPORT
+from service.offers import without_offer
 from service.problems import HeadTooLarge, NotHttp, TooSlow
-from service.turnstile import App, Turnstile
+from service.turnstile import Begun, Turnstile
 from service.unasked import shed_answer, whole_answer
 from service.watch import Watch
 
@@ -28,6 +29,7 @@ SHED = (b"/forecast", b"/invocations", b"/infer")
 LONGEST_HEAD = 65_536
 """Bytes of address and headers, or of anything else between two pieces of a body."""
 
+TOO_LARGE = f"address and headers may have {LONGEST_HEAD:,} bytes together; send rows in the body"
 LINGER_SECONDS = 1.0
 LEAST_READ = 4096
 """Bytes that a client must take off a waiting answer from one look to the next, or it counts as not reading."""
@@ -48,12 +50,11 @@ class Wire(HttpToolsProtocol):
         self._watch = Watch.of(server_state, app_state, self.loop)
         self._since: float | None = self.loop.time()
         self._unsent_since = self.loop.time()
-        self._head = self._unsent = 0
+        self._head = self._unsent = self._open = 0
         self._large = self._over = self._offered = self._shed = self._asks = False
-        self._open = 0
         self._extensions: dict[str, Any] = {}
         self._batcher: Batcher | None = app_state.get("batcher")
-        self._turnstile = Turnstile(app_state.get("lane"), super()._start_asgi_task)
+        self._turnstile = Turnstile(app_state.get("lane"))
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as uvicorn has it
         """Let the requests of this connection know their transport."""
@@ -89,7 +90,7 @@ class Wire(HttpToolsProtocol):
             if self._large:
                 raise HeadTooLarge  # the parser gives up
         self._offered = self.parser.should_upgrade() and self.parser.get_method() != b"CONNECT"
-        self._asks = self._batcher is not None and self._is_for_computing()
+        self._asks = self.url.partition(b"?")[0].endswith(SHED) and self.parser.get_method() == b"POST"
         self._shed = self._asks and self._is_flooded()
         if self._shed:
             self._refuse_unread()
@@ -110,7 +111,7 @@ class Wire(HttpToolsProtocol):
             if self._asks and not self.cycle.response_complete:
                 self._count(1)
             super().on_message_complete()
-            self._turnstile.complete()
+            self._hand_on(self._turnstile.complete())
         else:
             return
         self._since, self._head = None, 0
@@ -124,21 +125,22 @@ class Wire(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget what was asked over this connection."""
         self._count(-self._open)
-        self._turnstile.forget()
+        self._turnstile.give_up()
         super().connection_lost(exc)
 
-    def _start_asgi_task(self, cycle: RequestResponseCycle, app: App) -> None:
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
         """Begin with a request whose turn it is."""
-        self._turnstile.enter(cycle, app)
+        self._hand_on(self._turnstile.enter((cycle, app)))
+
+    def _hand_on(self, begun: Begun | None) -> None:
+        if begun is not None:
+            super()._start_asgi_task(*begun)
 
     def _count(self, more: int) -> None:
         """Count requests that have arrived whole; a client that never sends the rest shall not fill the queue."""
         self._open += more
         if self._batcher is not None:
             self._batcher.open += more
-
-    def _is_for_computing(self) -> bool:
-        return self.url.partition(b"?")[0].endswith(SHED) and self.parser.get_method() == b"POST"
 
     def _is_flooded(self) -> bool:
         """Tell whether the queue is full, and the answer to this request is the next to go out."""
@@ -186,11 +188,9 @@ class Wire(HttpToolsProtocol):
 
         The parser takes the body for the other protocol's. So the head is read once more, without the offer.
         """
-        lines = [b"%b: %b\r\n" % header for header in self.headers if header[0] != b"upgrade"]
-        version = self.parser.get_http_version().encode()
-        head = [self.parser.get_method(), b" ", self.url, b" HTTP/", version, b"\r\n", *lines, b"\r\n"]
+        head = without_offer(self.parser, self.url, self.headers)
         self.parser = HttpRequestParser(self)
-        self.parser.feed_data(b"".join(head))
+        self.parser.feed_data(head)
 
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - the words are ours
         """Refuse what cannot be read, after the answers that are still due."""
@@ -200,7 +200,7 @@ class Wire(HttpToolsProtocol):
         elif self.pipeline or self._answering():
             self.transport.abort()
         else:
-            self._refuse(_too_large() if self._large else NotHttp("send a request of HTTP/1.1"))
+            self._refuse(HeadTooLarge(TOO_LARGE) if self._large else NotHttp("send a request of HTTP/1.1"))
 
     def look(self, now: float) -> None:
         """End the connection if its client has had its time."""
@@ -227,7 +227,7 @@ class Wire(HttpToolsProtocol):
             self.transport.abort()
         elif TOO_SLOW not in self._extensions:  # half a body: let the app answer, with its id and its metrics
             self._extensions[TOO_SLOW] = True
-            self._turnstile.give_up()
+            self._hand_on(self._turnstile.give_up())
             cycle.keep_alive = False
             cycle.message_event.set()
         else:  # it did not, in all the time from one look to the next
@@ -248,7 +248,3 @@ class Wire(HttpToolsProtocol):
             self.transport.write_eof()
         else:
             self.transport.close()
-
-
-def _too_large() -> HeadTooLarge:
-    return HeadTooLarge(f"address and headers may have {LONGEST_HEAD:,} bytes together; send rows in the body")

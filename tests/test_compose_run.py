@@ -119,5 +119,8 @@ def test_all_of_it_becomes_healthy_and_serves_what_it_trained(tmp_path: Path) ->
         assert ask(url, {})[0] == 401
         experiments = f"http://127.0.0.1:{machine.ports['mlflow:5000']}/api/2.0/mlflow/experiments/get?experiment_id=0"
         assert [ask(experiments, {"Host": host})[0] for host in ("mlflow:5000", "evil.example")] == [200, 403]
-        started["service"].terminate()
-        assert started["service"].wait(30) == 0
+        started["scheduler"] = machine.start("scheduler", stack)
+        wait_until(lambda: "tiny: next at " in machine.log("scheduler"), lambda: machine.log("scheduler"))
+        for name in ("scheduler", "service"):
+            started[name].terminate()
+            assert started[name].wait(30) == 0

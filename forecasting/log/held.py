@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from forecasting.log.records import Advance, Issued, Kind, Observation, Snapshot, Stream, Version
-
-PUSHED = int(Kind.PUSHED)
+from forecasting.errors import Outrun
+from forecasting.log.records import PUSHED, Advance, Commit, Issued, Key, Observation, Snapshot, Stream, Version
 
 
 class Newest(NamedTuple):
@@ -122,3 +121,26 @@ class Held:
 
     def _between(self, first: int, last: int) -> range:
         return range(max(first, self.oldest), min(last, self.seq) + 1)
+
+
+def refuse_outrun(there: Mapping[int, Held], ids: Mapping[Key, int], commit: Commit) -> None:
+    """Raise `Outrun` unless all streams of a commit stand where it takes them to."""
+    created = {stream.id for stream in commit.created}
+    known = any(stream.key in ids or stream.id in there for stream in commit.created)
+    twice = len({stream.key for stream in commit.created}) < len(commit.created)
+    moves = [(one.stream, one.before, one.epoch) for one in commit.advanced if one.stream in there]
+    new = [one for one in commit.advanced if one.stream not in there]
+    strange = any(one.stream not in created or (one.before, one.epoch) != (-1, 0) for one in new)
+    parts = (commit.observations, commit.issued, commit.snapshots, commit.origins)
+    gone = any(one.stream not in there and one.stream not in created for part in parts for one in part)
+    if commit.onward is not None:
+        moves += zip(commit.onward.streams, commit.onward.before, commit.onward.epochs, strict=True)
+    if known or twice or strange or gone or not _stand(there, moves):
+        message = "another writer was quicker with one of these streams"
+        raise Outrun(message)
+
+
+def _stand(there: Mapping[int, Held], moves: Iterable[tuple[int, int, int]]) -> bool:
+    """Tell whether streams are there and stand where they are to move from."""
+    held = ((there.get(stream), seq, epoch) for stream, seq, epoch in moves)
+    return all(one is not None and one.seq == seq and one.epoch == epoch for one, seq, epoch in held)

@@ -12,7 +12,7 @@ from itertools import repeat
 from threading import Lock
 
 from forecasting.errors import Outrun
-from forecasting.log.held import Held, Line, Newest
+from forecasting.log.held import Held, Line, Newest, refuse_outrun
 from forecasting.log.records import (
     Commit,
     Correction,
@@ -59,7 +59,7 @@ class MemoryLog:
             Outrun: another writer was quicker with one of these streams.
         """
         with self._lock:
-            self._refuse_outrun(commit)
+            refuse_outrun(self._held, self._ids, commit)
             for stream in commit.created:
                 self._held[stream.id], self._ids[stream.key] = Held(stream), stream.id
                 self._counts[stream.key.principal] += 1
@@ -67,31 +67,6 @@ class MemoryLog:
                 self._held[advance.stream].advance(advance, advance.epoch)
             for held in [*self._keep(commit), *self._go_on(commit.onward)]:
                 held.drop_before(min(held.seq - self._rows, max(held.snapshots)) + 1)
-
-    def _refuse_outrun(self, commit: Commit) -> None:
-        created = {stream.id for stream in commit.created}
-        known = any(stream.key in self._ids or stream.id in self._held for stream in commit.created)
-        twice = len({stream.key for stream in commit.created}) < len(commit.created)
-        there = self._held
-        for advance in commit.advanced:
-            held = there.get(advance.stream)
-            if held is None:
-                known = known or advance.stream not in created or (advance.before, advance.epoch) != (-1, 0)
-            elif held.seq != advance.before or held.epoch != advance.epoch:
-                known = True
-        parts = (commit.observations, commit.issued, commit.snapshots, commit.origins)
-        gone = any(one.stream not in there and one.stream not in created for part in parts for one in part)
-        if known or twice or gone or not self._stand(commit.onward):
-            message = "another writer was quicker with one of these streams"
-            raise Outrun(message)
-
-    def _stand(self, onward: Onward | None) -> bool:
-        """Tell whether streams stand where they are to go on from."""
-        if onward is None:
-            return True
-        there = map(self._held.get, onward.streams)
-        places = zip(there, onward.before, onward.epochs, strict=True)
-        return all(held is not None and held.seq == seq and held.epoch == epoch for held, seq, epoch in places)
 
     def _go_on(self, onward: Onward | None) -> list[Held]:
         """Keep the next row of each stream; return the streams that have more rows now than they need."""

@@ -34,6 +34,10 @@ class Kind(IntEnum):
     HISTORY = 2
 
 
+PUSHED = int(Kind.PUSHED)
+"""The usual kind, as drivers and tuples take it at once."""
+
+
 class Stream(NamedTuple):
     """A stream as it stands: its newest row, and what is tracked of its forecasts.
 

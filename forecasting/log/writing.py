@@ -9,11 +9,11 @@ from typing import Any
 
 from forecasting.errors import Outrun
 from forecasting.log.records import (
+    PUSHED,
     Advance,
     Commit,
     Correction,
     Issued,
-    Kind,
     Observation,
     Onward,
     Snapshot,
@@ -26,7 +26,6 @@ Ids = Mapping[Version, int]
 
 _MANY = 10
 _NO_FORECAST = (None, None, None, None, None)
-_PUSHED = int(Kind.PUSHED)
 _STREAM = itemgetter(6)
 """The stream of a move."""
 
@@ -43,7 +42,7 @@ def write_commit(cursor: Any, do: Statements, commit: Commit, ids: Ids) -> None:
     if commit.onward is not None:
         moves += _moves(commit.onward)
         rows += _rows(commit.onward, ids)
-    _exactly(cursor, do.advance, moves if len(moves) == 1 else sorted(moves, key=_STREAM))
+    _exactly(cursor, do.advance, sorted(moves, key=_STREAM))
     _append(cursor, do, rows)
     _exactly(cursor, do.issue, [_issued(one, ids) for one in apart])
     _many(cursor, do.snapshot, [_snapshot(one, ids) for one in commit.snapshots])
@@ -114,7 +113,7 @@ def _moves(onward: Onward) -> list[tuple[object, ...]]:
 def _rows(onward: Onward, ids: Ids) -> list[tuple[object, ...]]:
     """Return the rows with the forecasts issued at them."""
     came = onward.streams, onward.seqs, onward.times, onward.values
-    pushed = repeat(onward.arrived), repeat(_PUSHED), repeat(None), onward.scores, repeat(0)
+    pushed = repeat(onward.arrived), repeat(PUSHED), repeat(None), onward.scores, repeat(0)
     said = repeat(ids[onward.version]), onward.forecasts, onward.said, onward.notes, repeat(0)
     return list(zip(*came, *pushed, *said, strict=False))
 

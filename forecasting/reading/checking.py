@@ -16,7 +16,7 @@ from forecasting.series import WIDE
 
 if TYPE_CHECKING:
     from forecasting.columns import Columns
-    from forecasting.project import DataSection
+    from forecasting.sections import DataSection
 
 _FLAGS = {"true": "1", "false": "0"}
 

@@ -13,7 +13,7 @@ from forecasting.report import Finding, counted
 if TYPE_CHECKING:
     import pandas as pd
 
-    from forecasting.project import DataSection
+    from forecasting.sections import DataSection
     from forecasting.transforms import Transform
 
 _SLIPS = 3

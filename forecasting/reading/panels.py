@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-    from forecasting.project import BacktestSection, DataSection, Project
+    from forecasting.project import Project
+    from forecasting.sections import BacktestSection, DataSection
     from forecasting.series import Panel
 
     Lay = Callable[[Rows, Project], tuple[Panel, tuple[Finding, ...]]]

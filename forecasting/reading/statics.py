@@ -15,7 +15,7 @@ from forecasting.report import Finding, counted
 from forecasting.statics import StaticValue
 
 if TYPE_CHECKING:
-    from forecasting.project import DataSection
+    from forecasting.sections import DataSection
 
 
 def read_statics(

@@ -7,7 +7,7 @@ pyfunc.py  the code that mlflow keeps beside each bundle, so that its own `load_
 """
 
 from forecasting.registry.run import Run
-from forecasting.registry.store import PRODUCTION, Registry, embedded
+from forecasting.registry.store import PREVIOUS, PRODUCTION, Registry, embedded
 from forecasting.registry.version import ModelVersion
 
-__all__ = ["PRODUCTION", "ModelVersion", "Registry", "Run", "embedded"]
+__all__ = ["PREVIOUS", "PRODUCTION", "ModelVersion", "Registry", "Run", "embedded"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import re
 from contextlib import contextmanager
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
 CONNECT_SECONDS = 5
 LONGEST_CAUSE = 300
 HTTP = ("http://", "https://")
+
+FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+"""A disk on which there is no room, or not for such a file: no matter of the registry."""
 
 ABSENT = {"RESOURCE_DOES_NOT_EXIST", "NOT_FOUND"}
 REFUSED = {"INVALID_PARAMETER_VALUE", "RESOURCE_ALREADY_EXISTS", "PERMISSION_DENIED", "UNAUTHENTICATED", "BAD_REQUEST"}
@@ -49,6 +53,7 @@ def reaching(uri: str) -> Iterator[None]:
     Raises:
         NoSuchModel: the store answered that there is no such thing.
         RegistryError: the store answered and refused.
+        OSError: a disk is full.
         RegistryUnavailable: anything else.
     """
     try:
@@ -56,6 +61,8 @@ def reaching(uri: str) -> Iterator[None]:
     except MlflowException as error:
         raise _translated(error, uri) from error
     except (SQLAlchemyError, OSError) as error:  # the errors of requests are OSErrors
+        if getattr(error, "errno", None) in FULL:
+            raise
         raise _unavailable(error, uri) from error
 
 

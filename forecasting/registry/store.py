@@ -15,8 +15,10 @@ from mlflow.store.artifact.artifact_repository_registry import get_artifact_repo
 from forecasting.errors import CorruptBundle, NoSuchModel
 from forecasting.registry.access import connect, reaching, without_password
 from forecasting.registry.artifact import BUNDLE
+from forecasting.registry.orphans import end_orphans
+from forecasting.registry.paging import pages_of
 from forecasting.registry.run import Run, find_run, recorded, start_run
-from forecasting.registry.version import ModelVersion, version_from
+from forecasting.registry.version import ModelVersion, version_from, with_aliases
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -25,6 +27,9 @@ if TYPE_CHECKING:
 
 PRODUCTION = "production"
 """The alias that is the only switch: the service serves what it points at."""
+
+PREVIOUS = f"{PRODUCTION}.previous"
+"""The tag of a version that names the one which was in production before it."""
 
 SHOWN = 10
 NUMBER = re.compile(r"[0-9]{1,9}")
@@ -77,8 +82,8 @@ class Registry:
         """
         aliases = self._aliases(name)
         with self._reach() as client:
-            found = _pages(lambda token: client.search_model_versions(f"name='{name}'", page_token=token))
-        versions = [_with_aliases(version_from(one), aliases) for one in found]
+            found = pages_of(lambda token: client.search_model_versions(f"name='{name}'", page_token=token))
+        versions = [with_aliases(version_from(one), aliases) for one in found]
         return sorted(versions, key=lambda one: -int(one.version))
 
     def version(self, name: str, ref: str) -> ModelVersion:
@@ -141,25 +146,13 @@ class Registry:
                 _log_decision(client, version.run_id, found)
             _tag(client, version, f"{alias}.decision", msgspec.json.encode(plain).decode())
 
-    def end_orphans(self, model: str, mark: str, own: str) -> list[str]:
-        """End runs of a model that nobody is at any longer: those RUNNING whose tag `mark` is there and not `own`.
+    def end_orphans(self, model: str, mark: str, is_orphan: Callable[[str], bool]) -> list[str]:
+        """End runs of a model that nobody is at any longer: those RUNNING whose tag `mark` says so; return their ids.
 
-        They become FAILED, and say so in the tag `error`. Return their ids.
+        They become FAILED, with what of a model they had begun to write, and say so in the tag `error`.
         """
         with self._reach() as client:
-            experiment = client.get_experiment_by_name(model)
-            if experiment is None:
-                return []
-            running = _pages(
-                lambda token: client.search_runs(
-                    [experiment.experiment_id], "attributes.status = 'RUNNING'", page_token=token
-                )
-            )
-            orphans = [run.info.run_id for run in running if run.data.tags.get(mark, own) != own]
-            for run in orphans:
-                client.set_tag(run, "error", "orphaned: its process was killed, or the machine it ran on")
-                client.set_terminated(run, "FAILED")
-        return orphans
+            return end_orphans(client, model, mark, is_orphan)
 
     @contextmanager
     def run(
@@ -203,7 +196,7 @@ class Registry:
 
     def _registered(self) -> list[Any]:
         with self._reach() as client:
-            return _pages(lambda token: client.search_registered_models(page_token=token))
+            return pages_of(lambda token: client.search_registered_models(page_token=token))
 
     def _aliases(self, name: str) -> dict[str, str]:
         try:
@@ -244,22 +237,6 @@ class Registry:
 
 def _commit(commit: str | None) -> dict[str, str]:
     return {"mlflow.source.git.commit": commit} if commit else {}
-
-
-def _pages(search: Callable[[str | None], Any]) -> list[Any]:
-    found, token = [], None
-    while True:
-        page = search(token)
-        found.extend(page)
-        token = page.token
-        if not token:
-            return found
-
-
-def _with_aliases(version: ModelVersion, aliases: Mapping[str, str]) -> ModelVersion:
-    """Fill in what mlflow's search leaves out."""
-    held = tuple(sorted(alias for alias, number in aliases.items() if number == version.version))
-    return msgspec.structs.replace(version, aliases=held)
 
 
 def _tag(client: MlflowClient, version: ModelVersion, key: str, value: str | None) -> None:

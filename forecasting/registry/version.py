@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -33,3 +34,9 @@ def version_from(entity: Entity) -> ModelVersion:
         created=created.isoformat(timespec="seconds").replace("+00:00", "Z"),
         tags=dict(entity.tags),
     )
+
+
+def with_aliases(version: ModelVersion, aliases: Mapping[str, str]) -> ModelVersion:
+    """Fill in what mlflow's search leaves out."""
+    held = tuple(sorted(alias for alias, number in aliases.items() if number == version.version))
+    return msgspec.structs.replace(version, aliases=held)

@@ -137,10 +137,6 @@ class Pool:
         found = [self._slots.get((principal, name)) for name in names]
         return None if None in found else np.array(found, dtype=np.int64)
 
-    def view(self, slots: Slots) -> Some:
-        """Return what is held in some slots, which must not be changed, and is another after `put`."""
-        return self._all.of(slots)
-
     def put(self, slots: Slots, facts: Facts, held: Held) -> None:
         """Hold streams that have slots as they are now."""
         self._now += 1
@@ -148,8 +144,11 @@ class Pool:
         self._all.held.put(slots, held)
         self._all.facts.table[slots] = facts.table
 
-    def take(self, slots: Int[np.ndarray, " stream"]) -> Some:
-        """Return what is held in some slots."""
+    def take(self, slots: Slots) -> Some:
+        """Return what is held in some slots, as copies.
+
+        Of a slice it is what is held itself: not to be changed, and other after `put`.
+        """
         return self._all.of(slots)
 
     def keep(self, principal: str, names: Sequence[str], slots: Int[np.ndarray, " stream"], some: Some) -> None:

@@ -46,7 +46,7 @@ class Prompt:
         slots = self._slots(pushes)
         if slots is None:
             return None
-        some, times = self._pool.view(slots), pushes.times
+        some, times = self._pool.take(slots), pushes.times
         before, after = some.facts.table, np.empty(some.facts.table.shape, np.int64)
         due, short = kernel.onward(before, times, self._step, self._latest, self._lookback, self._every, after)
         if due < 0:

@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from forecasting.admission import Caution
-from forecasting.log.records import Advance, Commit, Issued, Kind, Observation, Onward, Origin, Snapshot, Stream
+from forecasting.log.records import PUSHED, Advance, Commit, Issued, Kind, Observation, Onward, Origin, Snapshot, Stream
 from forecasting.streams.accepting import FILLER, Plan
 from forecasting.streams.advancing import Advanced
 from forecasting.streams.playing import Played, Shot
@@ -20,7 +20,7 @@ from forecasting.streams.pool import Facts
 from forecasting.streams.streamed import Streamed
 from forecasting.streams.tracking import drift_of
 
-PUSHED, FILLED = int(Kind.PUSHED), int(Kind.FILLER)
+FILLED = int(Kind.FILLER)
 T = TypeVar("T", bound=tuple[Any, ...])
 
 

@@ -9,10 +9,10 @@ next one; one that exists twice runs once.
 from __future__ import annotations
 
 from datetime import datetime
+from enum import StrEnum
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
-import msgspec
 from apscheduler.triggers.cron import CronTrigger
 
 from forecasting.errors import ProjectError
@@ -25,15 +25,14 @@ SPANS = (HOUR, DAY, 7 * DAY, 31 * DAY, 400 * DAY)
 """How far back a time is looked for that has passed: a cron expression may mean once a year."""
 
 
-class Outcome(msgspec.Struct, frozen=True, kw_only=True):
-    """What came of a run: whether it is over for good, and whether it may be tried again."""
+class Outcome(StrEnum):
+    """What came of a run."""
 
-    name: str
-    again: bool = False
-
-
-DONE, REJECTED, WRONG = Outcome(name="done"), Outcome(name="data rejected"), Outcome(name="cannot be run")
-FAILED, HELD = Outcome(name="failed", again=True), Outcome(name="held by another", again=True)
+    DONE = "done"
+    REJECTED = "data rejected"
+    WRONG = "cannot be run"
+    FAILED = "failed"
+    HELD = "held by another"
 
 
 class Past(NamedTuple):
@@ -96,7 +95,7 @@ def next_step(plan: Plan, past: Past | None, now: float, since: float) -> Run | 
     if newest is not None and (past is None or (newest > past.due and not _repeats(plan.trigger, newest, past.due))):
         at = newest + plan.late
         return Run(newest, 1) if now >= at else Wait(at)
-    if past is not None and past.ended is not None and _is_to_be_tried_again(plan, past):
+    if past is not None and past.ended is not None and tried_again(past.outcome, past.attempt, plan.retries):
         at = past.ended + pause_after(past.attempt)
         return Run(past.due, past.attempt + 1) if now >= at else Wait(at)
     coming = _next(plan.trigger, now)
@@ -108,8 +107,9 @@ def pause_after(attempt: int) -> float:
     return float(min(FIRST_PAUSE * 2 ** (attempt - 1), LONGEST_PAUSE))
 
 
-def _is_to_be_tried_again(plan: Plan, past: Past) -> bool:
-    return past.outcome in {FAILED.name, HELD.name} and past.attempt <= plan.retries
+def tried_again(outcome: str | None, attempt: int, retries: int) -> bool:
+    """Tell whether a run is tried again: one that another held up in any case, one that failed so many times."""
+    return outcome == Outcome.HELD or (outcome == Outcome.FAILED and attempt <= retries)
 
 
 def _repeats(trigger: CronTrigger, due: float, before: float) -> bool:

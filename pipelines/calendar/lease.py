@@ -25,7 +25,7 @@ from sqlalchemy.sql.elements import ColumnElement
 
 from forecasting.errors import LeaseHeld, LeaseLost, LogUnavailable
 from forecasting.log.connecting import Database
-from pipelines.calendar.tables import leases, now_of
+from pipelines.calendar.tables import calendars, leases, now_of
 
 SHARE = 3
 """So many times a lease is renewed before it would pass."""
@@ -35,14 +35,25 @@ T = TypeVar("T")
 
 @dataclass
 class Lease:
-    """What is held of `name` by `holder`; `token` grows from holder to holder."""
+    """What is held of `name` by `holder`; `token` grows from holder to holder, in the database `calendar`."""
 
     database: Database
     name: str
     holder: str
+    calendar: str
     token: int
     seconds: float
     _lost: threading.Event = field(default_factory=threading.Event)
+
+    @property
+    def mark(self) -> str:
+        """Whose turn it is, for others to read."""
+        return f"{self.calendar}:{self.token}"
+
+    def follows(self, mark: str) -> bool:
+        """Tell whether a mark is of a turn that is over: an earlier one, by tokens of the same database."""
+        calendar, _, token = mark.rpartition(":")
+        return calendar == self.calendar and token.isdigit() and int(token) < self.token
 
     def check(self) -> None:
         """Raise `LeaseLost` where somebody else may have it by now."""
@@ -106,8 +117,8 @@ def take(database: Database, name: str, seconds: float) -> Iterator[Lease]:
         LogUnavailable: the database does not answer.
     """
     holder = f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
-    token = database.change(lambda connection: _taken(connection, name, holder, seconds))
-    lease, done = Lease(database, name, holder, token, seconds), threading.Event()
+    calendar, token = database.change(lambda connection: _taken(connection, name, holder, seconds))
+    lease, done = Lease(database, name, holder, calendar, token, seconds), threading.Event()
     renewing = threading.Thread(target=_keep, args=(lease, done), name=f"lease {name}", daemon=True)
     renewing.start()
     try:
@@ -119,7 +130,7 @@ def take(database: Database, name: str, seconds: float) -> Iterator[Lease]:
             lease.release()
 
 
-def _taken(connection: Connection, name: str, holder: str, seconds: float) -> int:
+def _taken(connection: Connection, name: str, holder: str, seconds: float) -> tuple[str, int]:
     insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
     empty = insert(leases).values(name=name, holder="", token=0, since=0.0, until=0.0)
     connection.execute(empty.on_conflict_do_nothing())
@@ -129,7 +140,7 @@ def _taken(connection: Connection, name: str, holder: str, seconds: float) -> in
         raise _held(row, now)
     values = {"holder": holder, "token": row.token + 1, "since": now, "until": now + seconds}
     connection.execute(update(leases).where(leases.c.name == name).values(values))
-    return int(row.token) + 1
+    return str(connection.execute(select(calendars)).scalar_one()), int(row.token) + 1
 
 
 def _held(row: Row[tuple[object, ...]], now: float) -> LeaseHeld:

@@ -13,11 +13,17 @@ from pathlib import Path
 import psutil
 
 from pipelines import exits
-from pipelines.calendar.due import DONE, FAILED, HELD, REJECTED, WRONG, Outcome
+from pipelines.calendar.due import Outcome
 
 LOOK_SECONDS = 0.5
 GRACE_SECONDS = 60.0
-OUTCOMES = {exits.DONE: DONE, exits.BAD_DATA: REJECTED, exits.USAGE: WRONG, exits.NO_FILE: REJECTED, exits.HELD: HELD}
+OUTCOMES = {
+    exits.DONE: Outcome.DONE,
+    exits.BAD_DATA: Outcome.REJECTED,
+    exits.NO_FILE: Outcome.REJECTED,
+    exits.USAGE: Outcome.WRONG,
+    exits.HELD: Outcome.HELD,
+}
 """What a code means; any other may pass: a registry that was down, a full disk, a run that was killed."""
 
 
@@ -41,16 +47,17 @@ def run(project: Path, limits: Limits, environ: Mapping[str, str], stopping: Cal
         time.sleep(LOOK_SECONDS)
         why = _reason_to_end(process.pid, began, limits, stopping)
     if why:
-        return _ended(process), why
+        _end(process)
+        return Outcome.FAILED, why
     code = process.returncode
-    return OUTCOMES.get(code, FAILED), f"exit code {code}"
+    return OUTCOMES.get(code, Outcome.FAILED), f"exit code {code}"
 
 
 def _reason_to_end(pid: int, began: float, limits: Limits, stopping: Callable[[], bool]) -> str:
     if stopping():
         return "ended with the scheduler"
     if time.monotonic() - began > limits.seconds:
-        return f"took longer than {limits.seconds / 60:.0f} minutes (schedule.minutes)"
+        return f"took longer than {limits.seconds / 60:g} minutes (schedule.minutes)"
     held = _mebibytes(pid)
     if held > limits.mebibytes:
         return f"took {held:,.0f} MiB of memory; schedule.memory_mb allows {limits.mebibytes:,}"
@@ -65,11 +72,10 @@ def _mebibytes(pid: int) -> float:
         return 0.0
 
 
-def _ended(process: subprocess.Popen[bytes]) -> Outcome:
+def _end(process: subprocess.Popen[bytes]) -> None:
     process.send_signal(signal.SIGINT)
     try:
         process.wait(GRACE_SECONDS)
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()
-    return FAILED

@@ -14,11 +14,14 @@ from types import FrameType
 from forecasting.errors import LogUnavailable, ProjectError
 from forecasting.log.connecting import Database
 from forecasting.project import Project, load_project
-from pipelines.calendar.due import Plan, Run, Wait, next_step, trigger_for
+from pipelines.calendar.due import Plan, Run, Wait, next_step, tried_again, trigger_for
 from pipelines.calendar.runner import Limits, run
-from pipelines.calendar.store import claim, finish, past_of
+from pipelines.calendar.store import claim, finish, seen_of
 
 LOOK_SECONDS = 1.0
+LONGEST_QUIET = 30.0
+"""Seconds after which is looked again, whatever was found: other schedulers, a new file, a clock that jumped."""
+
 Say = Callable[[str], None]
 
 
@@ -33,7 +36,7 @@ class Scheduler:
         """
         self._database, self._environ, self._say = database, environ, say
         self._entries = [_Entry(path) for path in paths]
-        self._since, self._stopped = time.time(), False
+        self._stopped = False
 
     def run(self, once: bool = False) -> None:
         """Go on until SIGTERM or Ctrl-C; `once` looks once, runs what is due, and returns."""
@@ -48,20 +51,19 @@ class Scheduler:
                 time.sleep(0 if self._stopped else LOOK_SECONDS)
 
     def _look(self, entry: _Entry) -> None:
-        now = time.time()
-        if self._stopped or now < entry.quiet_until <= now + LONGEST_QUIET:
+        if self._stopped or time.monotonic() < entry.quiet_until:
             return
         try:
             entry.refresh()
-            name = entry.project.name
-            step = next_step(entry.plan, past_of(self._database, name), now, self._since)
+            past, now = seen_of(self._database, entry.project.name)
+            entry.since = now if entry.since is None else entry.since
+            step = next_step(entry.plan, past, now, entry.since)
             if isinstance(step, Wait):
-                entry.announce(step.until, self._say)
-                entry.quiet_until = min(step.until, now + LONGEST_QUIET)
-            elif claim(self._database, name, step):
+                entry.wait(step.until, now, self._say)
+            elif claim(self._database, entry.project.name, step):
                 self._retrain(entry, step)
         except (LogUnavailable, ProjectError) as error:
-            entry.quiet_until = now + LONGEST_QUIET
+            entry.quiet_until = time.monotonic() + LONGEST_QUIET
             self._say(str(error))
 
     def _retrain(self, entry: _Entry, step: Run) -> None:
@@ -70,8 +72,8 @@ class Scheduler:
         limits = Limits(60 * schedule.minutes, schedule.memory_mb)
         outcome, why = run(entry.path, limits, self._environ, lambda: self._stopped)
         finish(self._database, name, step, outcome)
-        again = outcome.again and step.attempt <= schedule.retries
-        self._say(f"{name}: {outcome.name} ({why}){'; it will be tried again' if again else ''}")
+        again = "; it will be tried again" if tried_again(outcome, step.attempt, schedule.retries) else ""
+        self._say(f"{name}: {outcome} ({why}){again}")
 
     @contextmanager
     def _signals(self) -> Iterator[None]:
@@ -86,15 +88,12 @@ class Scheduler:
                 signal.signal(number, handler)
 
 
-LONGEST_QUIET = 30.0
-"""Seconds after which is looked again, whatever was found: other schedulers, a new file, a clock that jumped."""
-
-
 class _Entry:
     """A project of the scheduler, as its file says now; of a file that cannot be used the last good one counts."""
 
     def __init__(self, path: Path) -> None:
-        self.path, self.quiet_until, self._announced = path, 0.0, 0.0
+        self.path, self.quiet_until, self._announced = path, 0.0, 0.0  # quiet until: by the monotonic clock
+        self.since: float | None = None
         self._late = random.random()  # noqa: S311 - so that not all projects of all machines start at once
         self._read()
 
@@ -102,10 +101,11 @@ class _Entry:
         if self._changed() != self._stamp:
             self._read()
 
-    def announce(self, until: float, say: Say) -> None:
-        if until != self._announced and until > time.time() + LONGEST_QUIET:
+    def wait(self, until: float, now: float, say: Say) -> None:
+        if until != self._announced and until > now + LONGEST_QUIET:
             say(f"{self.project.name}: next at {_utc(until)}")
         self._announced = until
+        self.quiet_until = time.monotonic() + min(until - now, LONGEST_QUIET)
 
     def _read(self) -> None:
         self._stamp = self._changed()

@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from sqlalchemy import Connection, and_, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from forecasting.log.connecting import Database
-from pipelines.calendar.due import FAILED, Outcome, Past, Run
+from pipelines.calendar.due import Outcome, Past, Run
 from pipelines.calendar.tables import leases, now_of, times
 
 GONE_SECONDS = 120.0
 """A run that has not ended, and whose project nobody holds after so long, is over: its scheduler was killed."""
 
 
-def past_of(database: Database, name: str) -> Past | None:
-    """Return what was done last about a project; None before the first time."""
-    return database.change(lambda connection: _past(connection, name))
+class Seen(NamedTuple):
+    """What was done last about a project, None before the first time; and the time now, by the same clock."""
+
+    past: Past | None
+    now: float
+
+
+def seen_of(database: Database, name: str) -> Seen:
+    """Return what there is to know of a project."""
+    return database.change(lambda connection: _seen(connection, name))
 
 
 def claim(database: Database, name: str, run: Run) -> bool:
@@ -28,20 +37,21 @@ def finish(database: Database, name: str, run: Run, outcome: Outcome) -> None:
 
     def write(connection: Connection) -> None:
         ours = and_(times.c.name == name, times.c.due == run.due, times.c.attempt == run.attempt)
-        connection.execute(update(times).where(ours).values(ended=now_of(connection), outcome=outcome.name))
+        connection.execute(update(times).where(ours).values(ended=now_of(connection), outcome=outcome.value))
 
     database.change(write)
 
 
-def _past(connection: Connection, name: str) -> Past | None:
-    row = connection.execute(select(times).where(times.c.name == name)).one_or_none()
+def _seen(connection: Connection, name: str) -> Seen:
+    now, row = now_of(connection), connection.execute(select(times).where(times.c.name == name)).one_or_none()
     if row is None:
-        return None
-    past, now = Past(row.due, row.attempt, row.began, row.ended, row.outcome), now_of(connection)
-    if past.ended is not None or now - past.began < GONE_SECONDS:
-        return past
-    until = connection.execute(select(leases.c.until).where(leases.c.name == name)).scalar_one_or_none()
-    return past if (until or 0.0) > now else past._replace(ended=past.began, outcome=FAILED.name)
+        return Seen(None, now)
+    past = Past(row.due, row.attempt, row.began, row.ended, row.outcome)
+    if past.ended is None and now - past.began >= GONE_SECONDS:
+        until = connection.execute(select(leases.c.until).where(leases.c.name == name)).scalar_one_or_none()
+        if (until or 0.0) <= now:
+            past = past._replace(ended=past.began, outcome=Outcome.FAILED)
+    return Seen(past, now)
 
 
 def _claimed(connection: Connection, name: str, run: Run) -> bool:

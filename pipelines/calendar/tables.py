@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from pathlib import Path
 
 from sqlalchemy import (
@@ -13,6 +14,8 @@ from sqlalchemy import (
     MetaData,
     Table,
     Text,
+    insert,
+    select,
 )
 from sqlalchemy.types import TypeEngine
 
@@ -38,6 +41,9 @@ leases = Table(
     Column("since", _SECONDS, nullable=False),
     Column("until", _SECONDS, nullable=False),
 )
+
+calendars = Table("gatecast_calendar", metadata, Column("id", Text, primary_key=True))
+"""One line: what this database is called, so that tokens of two of them are not compared."""
 
 times = Table(
     "gatecast_times",
@@ -78,3 +84,5 @@ def _make(connection: Connection) -> None:
     if connection.dialect.name == "postgresql":
         connection.exec_driver_sql("SELECT pg_advisory_xact_lock(1734437990)")  # those that start together take turns
     metadata.create_all(connection)
+    if connection.execute(select(calendars)).first() is None:
+        connection.execute(insert(calendars).values(id=uuid.uuid4().hex))

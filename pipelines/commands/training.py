@@ -1,14 +1,18 @@
-"""Commands that make forecasters and use them: train, backtest, forecast."""
+"""Commands that make forecasters and use them: train, retrain, backtest, forecast."""
 
 from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 import msgspec
 
 from pipelines.commands.calling import PROJECT, PROJECT_FILE, REF, Call, command
+
+if TYPE_CHECKING:
+    from pipelines.train import Trained
 
 
 @command
@@ -29,19 +33,30 @@ def train(call: Call, project: Path, tune: int | None, tune_minutes: float | Non
         message = "--tune-minutes bounds a search, and --tune N asks for one: give both or --tune alone"
         raise click.UsageError(message)
     read = load_project(project)  # before the imports that take seconds
-    from pipelines.display import show_scorecard
     from pipelines.train import train as run_training
 
-    registry, home = call.settings.registry(), call.settings.home
+    where = call.settings.registry(), call.settings, call.console
     tuning: dict[str, object] = {}
     if tune is None:
-        trained = run_training(read, registry, home, call.console)
+        trained = run_training(read, *where)
     else:
-        from pipelines.tune import Budget, Place, train_tuned
+        from pipelines.tune import Budget, train_tuned
 
-        budget = Budget.of(tune, tune_minutes)
-        trained, tuned = train_tuned(read, budget, Place(registry, home, call.console))
+        trained, tuned = train_tuned(read, Budget.of(tune, tune_minutes), *where)
         tuning = {"tuning": tuned.to_json()}
+    return {
+        **_told(call, trained),
+        "reason": trained.decision.reason,
+        "scores": {"model": trained.scorecard.model, "baselines": trained.scorecard.baselines},
+        "reasons": trained.scorecard.reasons,
+        **tuning,
+    }
+
+
+def _told(call: Call, trained: Trained) -> dict[str, object]:
+    """Show what a run came to, and return what JSON says of it in any case."""
+    from pipelines.display import show_scorecard
+
     version, decision = trained.version, trained.decision
     show_scorecard(trained.scorecard, call.console)
     verb = "promoted to production" if decision.promote else "registered, not promoted"
@@ -51,10 +66,6 @@ def train(call: Call, project: Path, tune: int | None, tune_minutes: float | Non
         "version": version.version,
         "run_id": version.run_id,
         "promoted": decision.promote,
-        "reason": decision.reason,
-        "scores": {"model": trained.scorecard.model, "baselines": trained.scorecard.baselines},
-        "reasons": trained.scorecard.reasons,
-        **tuning,
     }
 
 
@@ -73,21 +84,10 @@ def retrain(call: Call, project: Path, *, allow_schema_change: bool) -> object:
     read = load_project(project)  # before the imports that take seconds
     if allow_schema_change:
         read = allowing_schema_change(read)
-    from pipelines.display import show_scorecard
     from pipelines.retrain import retrain as run_retraining
 
     retrained = run_retraining(read, call.settings.registry(), call.settings, call.console)
-    version, decision = retrained.version, retrained.decision
-    show_scorecard(retrained.scorecard, call.console)
-    verb = "promoted to production" if decision.promote else "registered, not promoted"
-    call.say(f"{version.name} version {version.version} {verb}: {decision.reason}")
-    return {
-        "model": version.name,
-        "version": version.version,
-        "run_id": version.run_id,
-        "promoted": decision.promote,
-        "decision": decision,
-    }
+    return {**_told(call, retrained), "decision": retrained.decision}
 
 
 @command

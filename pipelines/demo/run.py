@@ -58,7 +58,7 @@ def run_demo(folder: Path, keep: bool, console: Console) -> None:
     _copy_files(place.folder)
     project = load_project(place.folder / FILES[0])
     console.rule("1  data and training")
-    trained = train(project, place.settings.registry(), place.settings.home, console)
+    trained = train(project, place.settings.registry(), place.settings, console)
     console.rule("2  judged on rows it never saw")
     show_scorecard(trained.scorecard, console)
     verb = "promoted to production" if trained.decision.promote else "registered, not promoted"

@@ -13,11 +13,13 @@ from torch import Tensor
 from forecasting.calendar import Calendar, nanoseconds
 from forecasting.columns import Columns
 from forecasting.conformal import Calibration, Outcome, calibrate
+from forecasting.evaluation import Backtest, backtest
 from forecasting.members import Architecture
 from forecasting.network import Forecaster, State
-from forecasting.project import Project, TrainSection, parse_project
+from forecasting.project import Project, parse_project
 from forecasting.scaled import Part, ScaledSeries, Scales, origins, scale_panel, targets
 from forecasting.scaling import Scale, Scaler, Units, fit_scaler
+from forecasting.sections import TrainSection
 from forecasting.series import Panel, Series, cut
 from forecasting.statics import Statics, fit_statics
 from forecasting.streaming import Job, stream
@@ -124,6 +126,17 @@ def calibrated(network: Forecaster, panel: tuple[ScaledSeries, ...], levels: lis
     came = [targets(one, at, horizon) for one, at in zip(panel, rows, strict=True)]
     parts = zip(told, came, panel, strict=True)
     return calibrate([Outcome(*said, actual, one.target_units) for said, actual, one in parts], levels)
+
+
+def persistent(horizon: int, columns: int = 2) -> Forecaster:
+    """An untrained forecaster, which is persistence."""
+    return Forecaster(architecture(columns, calendar=HOURLY.width, horizon=horizon)).eval()
+
+
+def judged(network: Forecaster, panel: tuple[ScaledSeries, ...]) -> Backtest:
+    """Calibrate on validation rows and backtest."""
+    columns = panel[0].columns.targets
+    return backtest(network, calibrated(network, panel, [90]), panel, columns)
 
 
 def simulated(matrix: np.ndarray, rows: int = 3000, noise: float = 0.1) -> np.ndarray:

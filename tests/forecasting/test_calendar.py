@@ -99,6 +99,20 @@ def test_features_are_those_of_the_zones_own_clock(timezone: str, seconds: list[
     np.testing.assert_array_equal(ours, theirs)
 
 
+@pytest.mark.parametrize("timezone", ["UTC", "Europe/Berlin", "Australia/Lord_Howe", "Asia/Kathmandu"])
+@pytest.mark.parametrize("freq", ["h", "15min", "D", "MS"])
+@pytest.mark.parametrize("yearly", [False, True])
+@given(steps=st.integers(-5_364_662_400 // 900, 7_258_118_399 // 900), beside=st.sampled_from([0, 0, 1]))
+@settings(max_examples=10)
+def test_the_features_of_one_time_are_those_of_it_among_others(
+    timezone: str, freq: str, yearly: bool, steps: int, beside: int
+) -> None:
+    calendar = Calendar(freq=freq, timezone=timezone, yearly=yearly)
+    time = (steps * 900 + beside) * 1_000_000_000
+    among = calendar.features(np.array([time, 0]))[:1]
+    assert calendar.features_at(time).tobytes() == among.tobytes()
+
+
 @pytest.mark.parametrize(("freq", "hours"), [("h", [1, 1, 1]), ("D", [23, 24, 24])])
 def test_hours_step_over_a_change_of_clocks_and_days_keep_midnight(freq: str, hours: list[int]) -> None:
     midnight = pd.Timestamp("2024-03-31", tz="Europe/Berlin").value

@@ -9,28 +9,26 @@ from hypothesis import strategies as st
 from forecasting import evaluation
 from forecasting.baselines import persistence
 from forecasting.errors import DataError
-from forecasting.evaluation import Backtest, _calibrated_baseline, backtest
-from forecasting.network import Forecaster
-from forecasting.scaled import ScaledSeries, Scales, scale_panel
+from forecasting.evaluation import _calibrated_baseline, backtest
+from forecasting.scaled import Scales, scale_panel
 from forecasting.scaling import fit_scaler
 from forecasting.series import Panel, cut
 from forecasting.statics import Statics
 from forecasting.transforms import Transform
-from tests.forecasting.panels import HOURLY, START, architecture, calibrated, forecaster, panel, scaled, series, walk
+from tests.forecasting.panels import (
+    HOURLY,
+    START,
+    forecaster,
+    judged,
+    panel,
+    persistent,
+    scaled,
+    series,
+    walk,
+)
 
 COLUMNS = ("a", "b")
 SPLIT = (0.6, 0.2, 0.2)
-
-
-def persistent(horizon: int, columns: int = 2) -> Forecaster:
-    """An untrained forecaster, which is persistence."""
-    return Forecaster(architecture(columns, calendar=HOURLY.width, horizon=horizon)).eval()
-
-
-def judged(network: Forecaster, panel: tuple[ScaledSeries, ...]) -> Backtest:
-    """Calibrate on validation rows and backtest."""
-    columns = panel[0].columns.targets
-    return backtest(network, calibrated(network, panel, [90]), panel, columns)
 
 
 def hour(row: int) -> str:

@@ -12,28 +12,17 @@ from msgspec.structs import replace
 from forecasting.bundle import FORMAT, Bundle, Spec
 from forecasting.calendar import Calendar
 from forecasting.columns import Columns
-from forecasting.evaluation import Backtest, backtest
+from forecasting.evaluation import Backtest
 from forecasting.network import Forecaster
 from forecasting.pairing import losses_beside, seen_by
-from forecasting.scaled import ScaledSeries, Scales, scale_panel
+from forecasting.scaled import Scales, scale_panel
 from forecasting.scaling import Scaler, fit_scaler
 from forecasting.series import Panel, Split, cut
 from forecasting.statics import Statics
 from forecasting.transforms import PLAIN, Transform
-from tests.forecasting.panels import HOURLY, architecture, calibrated, panel, series, walk
+from tests.forecasting.panels import HOURLY, judged, panel, persistent, series, walk
 
 SPLIT = (0.6, 0.2, 0.2)
-
-
-def persistent(horizon: int, columns: int = 2) -> Forecaster:
-    """An untrained forecaster, which is persistence."""
-    return Forecaster(architecture(columns, calendar=HOURLY.width, horizon=horizon)).eval()
-
-
-def judged(network: Forecaster, panel: tuple[ScaledSeries, ...]) -> Backtest:
-    """Calibrate on validation rows and backtest."""
-    columns = panel[0].columns.targets
-    return backtest(network, calibrated(network, panel, [90]), panel, columns)
 
 
 def rival(network: Forecaster, scaler: Scaler, columns: Columns, calendar: Calendar = HOURLY) -> Bundle:

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from forecasting.errors import ProjectError
-from pipelines.calendar.due import DONE, FAILED, REJECTED, Outcome, Past, Plan, Run, Wait, next_step, trigger_for
+from pipelines.calendar.due import Outcome, Past, Plan, Run, Wait, next_step, trigger_for
 
 HOUR, DAY = 3600.0, 86400.0
 BERLIN = ZoneInfo("Europe/Berlin")
@@ -29,7 +29,7 @@ def days(runs: list[float]) -> list[str]:
 class Clock:
     """A scheduler that looks at times; what it runs ends at once."""
 
-    def __init__(self, plan: Plan, since: float, outcome: Outcome = DONE) -> None:
+    def __init__(self, plan: Plan, since: float, outcome: Outcome = Outcome.DONE) -> None:
         self.plan, self.since, self.outcome = plan, since, outcome
         self.past: Past | None = None
         self.runs: list[float] = []
@@ -37,7 +37,7 @@ class Clock:
     def look(self, now: float) -> Run | Wait:
         step = next_step(self.plan, self.past, now, self.since)
         if isinstance(step, Run):
-            self.past = Past(step.due, step.attempt, now, now, self.outcome.name)
+            self.past = Past(step.due, step.attempt, now, now, self.outcome)
             self.runs.append(step.due)
         return step
 
@@ -90,7 +90,7 @@ def test_whatever_the_clock_does_no_time_is_begun_twice(jumps: list[tuple[float,
 
 
 def test_who_starts_again_catches_up_with_what_was_missed_meanwhile() -> None:
-    past = Past(at("2026-06-01T00:30"), 1, at("2026-06-01T00:30"), at("2026-06-01T00:31"), DONE.name)
+    past = Past(at("2026-06-01T00:30"), 1, at("2026-06-01T00:30"), at("2026-06-01T00:31"), Outcome.DONE)
     now = at("2026-06-04T12:00")
     assert next_step(NIGHTLY, past, now, since=now) == Run(at("2026-06-04T00:30"), 1)
 
@@ -103,7 +103,7 @@ def test_a_project_that_is_new_waits_for_its_first_time() -> None:
 
 
 def test_what_may_pass_is_tried_again_later_and_later_and_then_given_up() -> None:
-    clock = Clock(NIGHTLY, at("2026-06-01T00:00"), FAILED)
+    clock = Clock(NIGHTLY, at("2026-06-01T00:00"), Outcome.FAILED)
     tried = []
     now = at("2026-06-01T00:30")
     while now < at("2026-06-01T20:00"):
@@ -114,8 +114,15 @@ def test_what_may_pass_is_tried_again_later_and_later_and_then_given_up() -> Non
     assert len(set(clock.runs)) == 1
 
 
+def test_what_another_holds_up_is_tried_until_it_can_be_done() -> None:
+    clock = Clock(NIGHTLY, at("2026-06-01T00:00"), Outcome.HELD)
+    clock.through(at("2026-06-01T00:30"), at("2026-06-01T20:00"), 60)
+    assert len(clock.runs) > 20
+    assert len(set(clock.runs)) == 1
+
+
 def test_bad_data_are_not_tried_again() -> None:
-    clock = Clock(NIGHTLY, at("2026-06-01T00:00"), REJECTED)
+    clock = Clock(NIGHTLY, at("2026-06-01T00:00"), Outcome.REJECTED)
     clock.through(at("2026-06-01T00:30"), at("2026-06-01T20:00"), 60)
     assert len(clock.runs) == 1
 

@@ -74,6 +74,20 @@ def test_only_one_holds_a_project_and_others_are_told_who(calendar: Database) ->
 
 
 @pytest.mark.usefixtures("calendar")
+def test_a_turn_is_over_for_those_who_come_after_it_in_the_same_database(calendar: Database, tmp_path: Path) -> None:
+    with take(calendar, "plant", SECONDS) as first:
+        pass
+    elsewhere = open_calendar(None, tmp_path / "elsewhere")
+    with take(elsewhere, "plant", SECONDS), take(calendar, "plant", SECONDS) as second:
+        assert second.follows(first.mark)
+        assert not first.follows(second.mark)
+        assert not second.follows(second.mark)
+        with take(elsewhere, "other", SECONDS) as stranger:
+            assert not second.follows(stranger.mark)
+        assert not any(second.follows(mark) for mark in ("", "1", ":", "x:y", "7:0"))
+    elsewhere.close()
+
+
 def test_of_many_at_once_one_gets_it(address: tuple[str | None, Path]) -> None:
     start, done, got = threading.Barrier(8), threading.Event(), []
 

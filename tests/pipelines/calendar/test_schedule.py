@@ -12,10 +12,11 @@ from pathlib import Path
 import pytest
 
 from forecasting.log.connecting import Database
-from pipelines.calendar.due import DONE, FAILED, HELD, REJECTED, Run
+from pipelines.calendar import store
+from pipelines.calendar.due import Outcome, Run
 from pipelines.calendar.lease import take
 from pipelines.calendar.runner import Limits, run
-from pipelines.calendar.store import claim, finish, past_of
+from pipelines.calendar.store import claim, finish, seen_of
 from pipelines.calendar.tables import open_calendar
 from tests.pipelines.command import gatecast, waves, write_project, write_rows
 
@@ -25,13 +26,13 @@ LIMITS = Limits(120, 16_000)
 
 def test_a_time_is_begun_by_one_scheduler(calendar: Database) -> None:
     first = Run(1000.0, 1)
-    assert past_of(calendar, "plant") is None
+    assert seen_of(calendar, "plant").past is None
     assert [claim(calendar, "plant", first) for _ in range(3)] == [True, False, False]
     assert not claim(calendar, "plant", Run(900.0, 5))
-    finish(calendar, "plant", first, FAILED)
-    past = past_of(calendar, "plant")
+    finish(calendar, "plant", first, Outcome.FAILED)
+    past = seen_of(calendar, "plant").past
     assert past is not None
-    assert (past.due, past.attempt, past.outcome) == (1000.0, 1, FAILED.name)
+    assert (past.due, past.attempt, past.outcome) == (1000.0, 1, Outcome.FAILED)
     assert claim(calendar, "plant", Run(1000.0, 2))
     assert claim(calendar, "other", first)
 
@@ -39,10 +40,23 @@ def test_a_time_is_begun_by_one_scheduler(calendar: Database) -> None:
 def test_what_came_of_an_earlier_attempt_says_nothing_of_a_later_one(calendar: Database) -> None:
     for attempt in (1, 2):
         assert claim(calendar, "plant", Run(1000.0, attempt))
-    finish(calendar, "plant", Run(1000.0, 1), DONE)
-    past = past_of(calendar, "plant")
+    finish(calendar, "plant", Run(1000.0, 1), Outcome.DONE)
+    past = seen_of(calendar, "plant").past
     assert past is not None
     assert (past.attempt, past.ended, past.outcome) == (2, None, None)
+
+
+def test_a_run_whose_scheduler_was_killed_has_failed_once_nobody_holds_its_project(
+    calendar: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store, "GONE_SECONDS", 0.0)
+    assert claim(calendar, "plant", Run(1000.0, 1))
+    with take(calendar, "plant", 60):
+        under_way = seen_of(calendar, "plant").past
+    left = seen_of(calendar, "plant").past
+    assert under_way is not None
+    assert left is not None
+    assert (under_way.outcome, left.outcome) == (None, Outcome.FAILED)
 
 
 @pytest.fixture
@@ -57,20 +71,20 @@ def environ(plant: Path, **more: str) -> dict[str, str]:
 
 def test_a_run_is_told_by_its_exit_code(plant: Path) -> None:
     home = plant.parent / "home"
-    assert run(plant, LIMITS, environ(plant), lambda: False)[0] == DONE
+    assert run(plant, LIMITS, environ(plant), lambda: False)[0] == Outcome.DONE
     assert gatecast(home, "models", "plant", "--json").json[0]["aliases"] == ["production"]
     calendar = open_calendar(None, home)
     with take(calendar, "plant", 60):
-        assert run(plant, LIMITS, environ(plant), lambda: False)[0] == HELD
+        assert run(plant, LIMITS, environ(plant), lambda: False)[0] == Outcome.HELD
     calendar.close()
     plant.with_name("data.csv").write_text("time,x\n")
-    assert run(plant, LIMITS, environ(plant), lambda: False)[0] == REJECTED
+    assert run(plant, LIMITS, environ(plant), lambda: False)[0] == Outcome.REJECTED
 
 
 @pytest.mark.parametrize(
     ("limits", "stopping", "why"),
     [
-        (Limits(1, 16_000), False, "took longer than 0 minutes"),
+        (Limits(1, 16_000), False, "took longer than 0.0166667 minutes"),
         (Limits(120, 50), False, "MiB of memory; schedule.memory_mb allows 50"),
         (LIMITS, True, "ended with the scheduler"),
     ],
@@ -78,15 +92,16 @@ def test_a_run_is_told_by_its_exit_code(plant: Path) -> None:
 def test_a_run_that_takes_too_much_is_ended(plant: Path, limits: Limits, stopping: bool, why: str) -> None:
     write_project(plant.parent, "plant", {"epochs": 500, "steps_per_epoch": 500, "patience": 500})
     outcome, said = run(plant, limits, environ(plant), lambda: stopping)
-    assert outcome == FAILED
+    assert outcome == Outcome.FAILED
     assert why in said
 
 
 def test_a_scheduler_says_what_comes_next_and_ends_in_order(plant: Path) -> None:
+    plant.write_text(f'{plant.read_text()}\n[schedule]\ncron = "0 0 1 1 *"\n')
     command = [sys.executable, "-m", "pipelines", "schedule", str(plant)]
     with subprocess.Popen(command, env=environ(plant), stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout
-        assert process.stdout.readline() == "plant: 0 3 * * * (UTC)\n"
+        assert process.stdout.readline() == "plant: 0 0 1 1 * (UTC)\n"
         assert process.stdout.readline().startswith("plant: next at ")
         process.send_signal(signal.SIGTERM)
         assert process.wait(20) == 0
@@ -99,13 +114,13 @@ def test_a_scheduler_catches_up_with_what_was_missed_while_it_was_away(plant: Pa
     calendar = open_calendar(None, home)
     long_ago = time.time() // 60 * 60 - 600
     assert claim(calendar, "plant", Run(long_ago, 1))
-    finish(calendar, "plant", Run(long_ago, 1), DONE)
+    finish(calendar, "plant", Run(long_ago, 1), Outcome.DONE)
     command = [sys.executable, "-m", "pipelines", "schedule", str(plant), "--once"]
     said = subprocess.run(command, env=environ(plant), capture_output=True, text=True, check=True)
-    past = past_of(calendar, "plant")
+    past = seen_of(calendar, "plant").past
     calendar.close()
     assert past is not None
-    assert (past.attempt, past.outcome) == (1, DONE.name)
+    assert (past.attempt, past.outcome) == (1, Outcome.DONE)
     assert past.due >= long_ago + 600
     assert "plant: done (exit code 0)" in said.stdout
 
