@@ -18,13 +18,14 @@ from benchmarks.data import demo_project
 from benchmarks.measuring import Seconds, Way, interleaved, milliseconds, ratio
 from benchmarks.publishing import Table, publish
 from forecasting.assembly import prepare
-from forecasting.lesson import lesson_loss, shape_of
+from forecasting.lesson import lesson_loss
 from forecasting.network import Forecaster
 from forecasting.project import Project
 from forecasting.reading import read_panel
 from forecasting.ridge import fit_linear
 from forecasting.scaled import ScaledSeries
 from forecasting.sequences import Batch, Sequences
+from forecasting.trainer import shape_of
 from forecasting.training import Epoch, architecture_of, fit
 
 EPOCHS = 8

@@ -3,29 +3,20 @@
 from __future__ import annotations
 
 import copy
-import logging
 import math
-import warnings
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol, cast
 
 import msgspec
 import numpy as np
 import pytorch_lightning as pl
 import torch
-from pytorch_lightning.callbacks import EarlyStopping
 from torch import Tensor, nn
-from torch.utils.data import DataLoader
 
 from forecasting.errors import Diverged
-from forecasting.members import Architecture
 from forecasting.network import Each, Forecaster, State
-from forecasting.project import Project
-from forecasting.scaled import ScaledSeries
 from forecasting.sections import TrainSection
-from forecasting.sequences import SMALLEST, Batch, Sequences, Shape
+from forecasting.sequences import Batch
 from forecasting.validation import Judgement, Validation
 
 LESSONS = 6
@@ -42,7 +33,9 @@ SCALE_WEIGHT = 0.05
 
 
 class Epoch(msgspec.Struct, frozen=True, kw_only=True):
-    """Where training stands after an epoch (0 is the linear road alone): errors in z units, streamed over validation.
+    """Where training stands after an epoch: errors in z units, streamed over validation.
+
+    Epoch 0 is before any: the linear road alone, or with the members that a warm start begins with.
 
     `valid_scale` is the size of errors under the best scale relative to a scale that never changes; `objective` the
     mean of the two errors and the scale relative to those of the linear road: the least one is the best.
@@ -74,6 +67,7 @@ class Lesson(pl.LightningModule):
     """The loss of all members at every position behind the burn-in, and the streamed error after each epoch.
 
     `rival` holds the epochs of a network that was tried before; this one is given up once it will not do better.
+    `warm` holds the weights of members of the same shapes to begin with.
     `each` runs the members, side by side if it is the `map` of a thread pool.
     """
 
@@ -84,16 +78,20 @@ class Lesson(pl.LightningModule):
         train: TrainSection,
         watcher: Watcher,
         rival: Sequence[Epoch] = (),
+        warm: Mapping[str, Tensor] | None = None,
     ) -> None:
-        """Start with the linear road alone as the best there is."""
+        """Start with what there is before training as the best."""
         super().__init__()
         self.automatic_optimization = False
         self.forecaster, self.validation, self.settings, self.watcher = forecaster, validation, train, watcher
         self.rival, self.burn_in, self.each = rival, 0, cast("Each", map)
-        self.floor = validation.judge(forecaster)
-        self.trust = self.floor.trust
+        self.floor = start = validation.judge(forecaster)
+        if warm is not None:
+            forecaster.members.load_state_dict(warm)
+            start = validation.judge(forecaster)
+        self.trust = start.trust
         self.weights = copy.deepcopy(forecaster.state_dict())
-        self.epochs = [self._epoch(0, None, self.floor)]
+        self.epochs = [self._epoch(0, None, start)]
         watcher.epoch(self.epochs[0])
 
     @property
@@ -205,64 +203,3 @@ def lesson_loss(made: Tensor, came: Tensor) -> Tensor:
     unlikely = log_scale + median.detach().abs() * torch.exp(-log_scale)
     loss = point.square() + median.abs() + SCALE_WEIGHT * unlikely
     return torch.where(seen, loss, 0.0).sum() / seen.sum().clamp(min=1)
-
-
-def shape_of(train: TrainSection, architecture: Architecture) -> Shape:
-    """Return the shape of a batch; a sequence counts once for each target where these are seen alone, at half price."""
-    folds = architecture.folds
-    batch = train.batch if folds == 1 else max(2 * train.batch // folds, SMALLEST)
-    return Shape(batch, train.burn_in, train.length, architecture.horizon, prior=architecture.lags)
-
-
-def run(lesson: Lesson, project: Project, panel: Sequence[ScaledSeries]) -> None:
-    """Train until it no longer helps, or the watcher asks for an end; the lesson keeps the best weights."""
-    train = project.train
-    shape = shape_of(train, lesson.forecaster.architecture)
-    sequences = Sequences(panel, shape, train.steps_per_epoch, train.seed)
-    lesson.burn_in = sequences.shape.burn_in
-    device = _device(train.device)
-    # a thread that is not told so lets each operation run on all cores, and waits there for other processes
-    pool = ThreadPoolExecutor(train.threads, initializer=torch.set_num_threads, initargs=(1,))
-    with _quiet_lightning(), pool as threads:
-        lesson.each = threads.map if device["accelerator"] == "cpu" and _side_by_side(project) else map
-        trainer = pl.Trainer(
-            **device,
-            max_epochs=train.epochs,
-            callbacks=[EarlyStopping("objective", patience=train.patience, check_on_train_epoch_end=True)],
-            logger=False,
-            enable_checkpointing=False,
-            enable_model_summary=False,
-            enable_progress_bar=False,
-        )
-        trainer.fit(lesson, DataLoader(sequences, batch_size=None))
-
-
-def _side_by_side(project: Project) -> bool:
-    """Tell whether members run side by side; not where dropout between layers would draw in another order each time.
-
-    One at a time they need no thread of their own: memory that other threads ask for is given back and asked for again.
-    """
-    repeatable = project.model.layers == 1 or not project.model.dropout
-    return repeatable and project.train.threads > 1
-
-
-def _device(device: str) -> dict[str, Any]:
-    """Translate `auto | cpu | cuda | cuda:N | mps` to Lightning's words; auto takes CUDA where it is."""
-    kind, _, number = device.partition(":")
-    if kind == "auto":
-        kind = "cuda" if torch.cuda.is_available() else "cpu"
-    return {"accelerator": {"cuda": "gpu"}.get(kind, kind), "devices": [int(number or 0)] if kind == "cuda" else 1}
-
-
-@contextmanager
-def _quiet_lightning() -> Iterator[None]:
-    """Keep Lightning's hints about hardware, workers and loggers out of a user's terminal; its errors still come."""
-    logger = logging.getLogger("pytorch_lightning")
-    level = logger.level
-    logger.setLevel(logging.WARNING)
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", module=r"pytorch_lightning|lightning")
-        try:
-            yield
-        finally:
-            logger.setLevel(level)

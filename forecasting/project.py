@@ -65,6 +65,11 @@ def allowing_schema_change(project: Project) -> Project:
     return msgspec.structs.replace(project, promote=promote)
 
 
+def warmed(project: Project) -> Project:
+    """Return a project whose training begins with the members of the version in production."""
+    return msgspec.structs.replace(project, train=msgspec.structs.replace(project.train, warm=True))
+
+
 def load_project(path: Path) -> Project:
     """Read and check a project file.
 

@@ -85,6 +85,7 @@ class TrainSection(Section, frozen=True):
     """How the network is fitted. Lengths are in rows.
 
     At most `threads` members learn side by side, each on one thread: the weights are the same whatever their number.
+    With `warm` they begin as those of the version in production, where these fit.
     """
 
     seed: Annotated[int, Meta(ge=0, lt=2**32)] = 0
@@ -100,6 +101,7 @@ class TrainSection(Section, frozen=True):
     clip: Annotated[float, Meta(gt=0)] = 1.0
     threads: Annotated[int, Meta(ge=1, le=64)] = 8
     device: Annotated[str, Meta(pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$")] = "auto"
+    warm: bool = False
 
 
 class BacktestSection(Section, frozen=True):

@@ -5,19 +5,24 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
 
+import msgspec
 import numpy as np
 import torch
 from jaxtyping import Float
+from torch import Tensor
 
 from forecasting.conformal import Calibration
 from forecasting.errors import DataError, Diverged
-from forecasting.lesson import Epoch, Lesson, Watcher, run
+from forecasting.lesson import Epoch, Lesson, Watcher
 from forecasting.members import Architecture
 from forecasting.network import Forecaster
 from forecasting.project import Project
 from forecasting.ridge import LinearFit, fit_linear, refitted
 from forecasting.scaled import ScaledSeries, origins
+from forecasting.trainer import run
 from forecasting.validation import validation_of
 
 __all__ = ["Epoch", "Fitted", "Watcher", "architecture_of", "fit"]
@@ -42,8 +47,40 @@ class Fitted:
     stopped: bool
 
 
-def fit(project: Project, panel: Sequence[ScaledSeries], watcher: Watcher) -> Fitted:
+class Start(NamedTuple):
+    """What networks start from: the linear road, where they were kept if they began before, and a forecaster."""
+
+    linear: LinearFit
+    kept: Path | None
+    warm: Forecaster | None
+
+    def file(self, channels: str) -> Path | None:
+        """Return where a network of this way of seeing the channels is kept."""
+        return None if self.kept is None else self.kept / f"{channels}.ckpt"
+
+    def members(self, architecture: Architecture) -> dict[str, Tensor] | None:
+        """Return the weights to begin with, of members of the same shapes; None where there are none."""
+        if self.warm is None or alike(self.warm.architecture) != alike(architecture):
+            return None
+        return self.warm.members.state_dict()
+
+
+def alike(architecture: Architecture) -> Architecture:
+    """Return an architecture without what weights of members do not depend on."""
+    return msgspec.structs.replace(architecture, lags=0, dropout=0.0)
+
+
+def fit(
+    project: Project,
+    panel: Sequence[ScaledSeries],
+    watcher: Watcher,
+    kept: Path | None = None,
+    warm: Forecaster | None = None,
+) -> Fitted:
     """Fit the forecaster that the project asks for.
+
+    After each epoch training is kept in the folder `kept`; where it was ended there, it goes on, and comes to the same.
+    Networks of the architecture of `warm` begin with its members.
 
     Raises:
         DataError: no series has enough rows in training and validation for the horizon, or validation holds no value.
@@ -52,7 +89,8 @@ def fit(project: Project, panel: Sequence[ScaledSeries], watcher: Watcher) -> Fi
     _refuse_too_few_rows(panel, project.model.horizon)
     with torch.random.fork_rng(), _one_thread():
         linear = fit_linear(panel, project.model.horizon, project.model.linear)
-        lessons = _lessons(project, panel, linear, watcher)
+        start = Start(linear, kept, warm)
+        lessons = _lessons(project, panel, start, watcher)
         best = min(lessons, key=lambda lesson: lesson.best.objective)
         forecaster = best.forecaster.cpu().eval()
         forecaster.load_state_dict(best.weights)
@@ -63,7 +101,7 @@ def fit(project: Project, panel: Sequence[ScaledSeries], watcher: Watcher) -> Fi
     return Fitted(forecaster, best.trust, epochs, best.best, linear, calibration, watcher.stopping())
 
 
-def _lessons(project: Project, panel: Sequence[ScaledSeries], linear: LinearFit, watcher: Watcher) -> list[Lesson]:
+def _lessons(project: Project, panel: Sequence[ScaledSeries], start: Start, watcher: Watcher) -> list[Lesson]:
     """Train a network for each way of seeing the channels; one that diverges is left out, unless all do."""
     lessons: list[Lesson] = []
     diverged: Diverged | None = None
@@ -71,7 +109,7 @@ def _lessons(project: Project, panel: Sequence[ScaledSeries], linear: LinearFit,
         if not (lessons and watcher.stopping()):
             rival = lessons[-1].epochs if lessons else ()
             try:
-                lessons.append(_lesson(project, panel, linear, channels, watcher, rival))
+                lessons.append(_lesson(project, panel, start, channels, watcher, rival))
             except Diverged as error:
                 diverged = error
     if not lessons and diverged:
@@ -89,16 +127,18 @@ def _ways(project: Project) -> tuple[str, ...]:
 def _lesson(
     project: Project,
     panel: Sequence[ScaledSeries],
-    linear: LinearFit,
+    start: Start,
     channels: str,
     watcher: Watcher,
     rival: Sequence[Epoch],
 ) -> Lesson:
     torch.manual_seed(project.train.seed)
-    forecaster = Forecaster(architecture_of(project, panel, linear.road.shape.lags, channels))
-    forecaster.linear = linear.road
-    lesson = Lesson(forecaster, validation_of(forecaster, panel), project.train, watcher, rival)
-    run(lesson, project, panel)
+    road = start.linear.road
+    forecaster = Forecaster(architecture_of(project, panel, road.shape.lags, channels))
+    forecaster.linear = road
+    warm = start.members(forecaster.architecture)
+    lesson = Lesson(forecaster, validation_of(forecaster, panel), project.train, watcher, rival, warm)
+    run(lesson, project, panel, start.file(channels))
     return lesson
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import NamedTuple
 
 import msgspec
 import numpy as np
@@ -30,9 +31,11 @@ from pipelines.display import show_report, show_streaming, show_trust
 from pipelines.evidence import card_of, log_comparison, log_pictures, road_words, tried_road
 from pipelines.leased import MARK, leased
 from pipelines.matching import Rival, match
+from pipelines.phases import Phases
 from pipelines.progress import watched
 from pipelines.promotion import Decision, decide
 from pipelines.provenance import git_commit, provenance_of
+from pipelines.resuming import resumable, warm_from
 from pipelines.settings import Settings
 from pipelines.stopping import closed_in_order
 
@@ -45,14 +48,24 @@ class Trained:
     decision: Decision
     scorecard: Scorecard
     report: DataReport
+    seconds: Mapping[str, float]
 
 
 @dataclass(frozen=True)
 class Given:
-    """The data of a project, cut and scaled, and what was found in them."""
+    """The data of a project, cut and scaled, and what was found in them; what that took."""
 
     report: DataReport
     prepared: Prepared
+    phases: Phases
+
+
+class Place(NamedTuple):
+    """Where a run is recorded, where files are, and where a person looks."""
+
+    registry: Registry
+    home: Path
+    console: Console
 
 
 class Interrupted(KeyboardInterrupt):
@@ -77,7 +90,7 @@ def train(project: Project, registry: Registry, settings: Settings, console: Con
     """
     given = read(project, console)  # before anything is reached: data that cannot be used leave no trace
     with leased(project.name, registry, settings, console) as lease:
-        return train_on(given, project, registry, settings.home, console, lease)
+        return train_on(given, project, Place(registry, settings.home, console), lease)
 
 
 def read(project: Project, console: Console) -> Given:
@@ -86,34 +99,47 @@ def read(project: Project, console: Console) -> Given:
     Raises:
         DataError: they cannot be used.
     """
-    panel, report = read_panel(project)
-    show_report(report, console)
-    return Given(report, prepare(panel, project))
+    phases = Phases()
+    with phases.phase("reading"):
+        panel, report = read_panel(project)
+        show_report(report, console)
+        return Given(report, prepare(panel, project), phases)
 
 
-def train_on(given: Given, project: Project, registry: Registry, home: Path, console: Console, lease: Lease) -> Trained:
+def train_on(given: Given, project: Project, place: Place, lease: Lease) -> Trained:
     """Do what `train` does with data that are read, under a lease that is held."""
-    prepared = given.prepared
+    (registry, home, console), prepared, phase = place, given.prepared, given.phases.phase
     provenance = provenance_of(given.report.digest, prepared.split, git_commit(Path(project.folder)))
+    warm = warm_from(registry, project, prepared, console)
+    kept_in = resumable(home, project, given.report.digest, warm, console)
     recorded = registry.run(project.name, git_commit=provenance.git_commit, tags={MARK: lease.mark})
-    with closed_in_order(recorded) as run:
+    with closed_in_order(recorded) as run, kept_in as folder:
         _log_inputs(run, project, given)
-        fitted = _fit(run, project, prepared, console)
+        with phase("training"), watched(console) as onlooker:
+            fitted = fit(project, prepared.series, onlooker, folder, warm.forecaster if warm else None)
         if fitted.stopped:
             bundle = assemble(project, prepared, fitted.forecaster, _judged(fitted), provenance)
             raise Interrupted(_keep(run, bundle, home))
-        tested = backtest(fitted.forecaster, fitted.calibration, prepared.series, prepared.panel.columns.targets)
-        streaming = _measure_streaming(run, project, given, fitted, console)
+        with phase("recording"):
+            _log_fit(run, fitted, project, console)
+        with phase("backtest"):
+            tested = backtest(fitted.forecaster, fitted.calibration, prepared.series, prepared.panel.columns.targets)
+            streaming = _measure_streaming(run, project, given, fitted, console)
         judged = _judged(fitted, tested.scorecard, streaming)
         bundle = assemble(project, prepared, fitted.forecaster, judged, provenance)
-        _log_evidence(run, fitted.epochs, fitted.best, tested, project)
-        rival = match(registry, project.name, tested, prepared)
-        decision = decide(tested.scorecard, rival and rival.champion, project.promote, given.report.digest)
-        _log_decision(run, decision, rival, card_of(tested.scorecard, streaming))
+        with phase("recording"):
+            _log_evidence(run, fitted.epochs, fitted.best, tested, project)
+        with phase("decision"):
+            rival = match(registry, project.name, tested, prepared)
+            decision = decide(tested.scorecard, rival and rival.champion, project.promote, given.report.digest)
+            _log_decision(run, decision, rival, card_of(tested.scorecard, streaming))
         lease.check()
-        registered = _register(run, bundle, prepared)
-        lease.hold(partial(registry.promote if decision.promote else registry.record, registered, decision))
-    return Trained(registered, decision, tested.scorecard, given.report)
+        with phase("registering"):
+            registered = _register(run, bundle, prepared)
+            lease.hold(partial(registry.promote if decision.promote else registry.record, registered, decision))
+        seconds = given.phases.seconds
+        run.log_metrics({f"seconds.{name}": taken for name, taken in seconds.items()})
+    return Trained(registered, decision, tested.scorecard, given.report, seconds)
 
 
 def _log_decision(run: Run, decision: Decision, rival: Rival | None, card: str) -> None:
@@ -130,9 +156,7 @@ def _log_inputs(run: Run, project: Project, given: Given) -> None:
     run.log_dataset(given.prepared.panel, project.public().data.source, given.report.digest, "training")
 
 
-def _fit(run: Run, project: Project, prepared: Prepared, console: Console) -> Fitted:
-    with watched(console) as onlooker:
-        fitted = fit(project, prepared.series, onlooker)
+def _log_fit(run: Run, fitted: Fitted, project: Project, console: Console) -> None:
     for epoch in fitted.epochs:
         run.log_curve(epoch.epoch, _numbers(epoch))
     tried = [tried_road(choice, fitted.linear) for choice in fitted.linear.tried]
@@ -140,7 +164,6 @@ def _fit(run: Run, project: Project, prepared: Prepared, console: Console) -> Fi
     run.log_json("channels.json", {"chosen": fitted.best.channels, "tried": _best_of_each(fitted.epochs)})
     run.log_json("trust.json", {"targets": project.data.targets, "point, median, scale": fitted.trust.tolist()})
     show_trust(fitted.trust, console)
-    return fitted
 
 
 def _numbers(epoch: Epoch) -> dict[str, float | None]:

@@ -23,7 +23,7 @@ from pipelines.settings import Settings
 from pipelines.space import fixed_settings, own_settings, space_of, study_name, toml_of, with_settings
 from pipelines.stopping import Stop, closed_in_order, stoppable
 from pipelines.study import GIVEN_UP, Study, Trial, opened
-from pipelines.train import Trained, read, train_on
+from pipelines.train import Place, Trained, read, train_on
 from pipelines.trials import Board, Tried, Tuned, board, show_tuned
 
 
@@ -46,15 +46,6 @@ class Budget:
     def of(cls, trials: int, minutes: float | None) -> Budget:
         """Return a budget whose time begins now."""
         return cls(trials, math.inf if minutes is None else time.monotonic() + 60 * minutes)
-
-
-@dataclass(frozen=True)
-class Place:
-    """Where a search is recorded and shown."""
-
-    registry: Registry
-    home: Path
-    console: Console
 
 
 @dataclass(frozen=True)
@@ -118,7 +109,7 @@ def train_tuned(
     with leased(project.name, registry, settings, console) as lease:
         tuned = tune(project, given.prepared, given.report.digest, budget, place)
         chosen = with_settings(project, tuned.best.params)
-        return train_on(given, chosen, registry, settings.home, console, lease), tuned
+        return train_on(given, chosen, place, lease), tuned
 
 
 def tune(project: Project, prepared: Prepared, digest: str, budget: Budget, place: Place) -> Tuned:

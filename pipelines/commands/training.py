@@ -72,22 +72,26 @@ def _told(call: Call, trained: Trained) -> dict[str, object]:
 @command
 @PROJECT
 @click.option("--allow-schema-change", is_flag=True, help="Replace a champion of other columns, steps or horizon.")
-def retrain(call: Call, project: Path, *, allow_schema_change: bool) -> object:
+@click.option("--warm", is_flag=True, help="Begin with the members of the version in production.")
+def retrain(call: Call, project: Path, *, allow_schema_change: bool, warm: bool) -> object:
     """Train on the data as they are now; promote the model if it beats the one in production beyond chance.
 
     Both are compared, pair by pair, on the newest rows, which neither has learnt from; the decision is recorded either
     way, and a champion that is kept is a success. Only one run of a project is under way at a time, on whatever
-    machine: a second one exits with 75. For cron, or `gatecast schedule`.
+    machine: a second one exits with 75. A training that was ended goes on behind its last epoch, as if it had not
+    been. For cron, or `gatecast schedule`.
     """
-    from forecasting.project import allowing_schema_change, load_project
+    from forecasting.project import allowing_schema_change, load_project, warmed
 
     read = load_project(project)  # before the imports that take seconds
     if allow_schema_change:
         read = allowing_schema_change(read)
+    if warm:
+        read = warmed(read)
     from pipelines.retrain import retrain as run_retraining
 
     retrained = run_retraining(read, call.settings.registry(), call.settings, call.console)
-    return {**_told(call, retrained), "decision": retrained.decision}
+    return {**_told(call, retrained), "decision": retrained.decision, "seconds": retrained.seconds}
 
 
 @command
