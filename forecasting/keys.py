@@ -26,6 +26,9 @@ from forecasting.errors import SettingsError
 Scope = Literal["forecast", "stream", "admin"]
 SCOPES: tuple[Scope, ...] = ("forecast", "stream", "admin")
 PRINCIPAL = r"^[A-Za-z0-9][A-Za-z0-9._@-]{0,63}$"
+ANONYMOUS = "anonymous"
+"""Who calls without a key, where none is asked for."""
+
 RANDOM_BYTES = 32
 FILE_MODE = 0o600
 

@@ -22,6 +22,7 @@ from msgspec import Meta
 from forecasting.addresses import is_address, without_password
 from forecasting.errors import ProjectError
 from forecasting.sections import (
+    LOG,
     BacktestSection,
     DataSection,
     ModelSection,
@@ -55,7 +56,8 @@ class Project(Section, frozen=True):
 
     def public(self) -> Project:
         """Return the project as it may be shown and recorded: without a password in its source."""
-        data = msgspec.structs.replace(self.data, source=without_password(self.data.source))
+        history = self.data.history and without_password(self.data.history)
+        data = msgspec.structs.replace(self.data, source=without_password(self.data.source), history=history)
         return msgspec.structs.replace(self, data=data)
 
 
@@ -63,6 +65,11 @@ def allowing_schema_change(project: Project) -> Project:
     """Return a project under which a champion that cannot be compared makes way."""
     promote = msgspec.structs.replace(project.promote, allow_schema_change=True)
     return msgspec.structs.replace(project, promote=promote)
+
+
+def with_source(project: Project, source: str) -> Project:
+    """Return a project whose rows are somewhere else."""
+    return msgspec.structs.replace(project, data=msgspec.structs.replace(project.data, source=source))
 
 
 def warmed(project: Project) -> Project:
@@ -144,7 +151,15 @@ def _in_toml_words(text: str, table: str = "") -> str:
 
 def _refuse_contradictions(project: Project, origin: str) -> None:
     data = project.data
-    checks = (_bad_query(data), _repeated(data), _stray(data), _bad_transform(data), _bad_zone(data), _bad_freq(data))
+    checks = (
+        _bad_log(data),
+        _bad_query(data),
+        _repeated(data),
+        _stray(data),
+        _bad_transform(data),
+        _bad_zone(data),
+        _bad_freq(data),
+    )
     for found in (*checks, _bad_levels(project.model), _bad_split(project.backtest)):
         if found:
             message = f"{origin}: {found}"
@@ -152,11 +167,25 @@ def _refuse_contradictions(project: Project, origin: str) -> None:
 
 
 def _bad_query(data: DataSection) -> str | None:
-    address, asked = is_address(data.source), bool(data.query and data.query.strip())
+    key, kept = ("data.history", data.history or "") if data.source == LOG else ("data.source", data.source)
+    address, asked = is_address(kept), bool(data.query and data.query.strip())
     if address and not asked:
-        return f"data.source is the address {without_password(data.source)}; say with data.query what to select there"
+        return f"{key} is the address {without_password(kept)}; say with data.query what to select there"
     if data.query is not None and not address:
-        return f"data.query asks a database, and data.source is {data.source!r}; expected an address with ://"
+        return f"data.query asks a database, and {key} is {kept!r}; expected an address with ://"
+    return None
+
+
+def _bad_log(data: DataSection) -> str | None:
+    """Find a key about the log where the log is not read, or one that names a stream among several series."""
+    keys = {"history": data.history, "stream": data.stream, "principal": data.principal}
+    given = [key for key, value in keys.items() if value is not None]
+    if data.source != LOG and given:
+        return f"data.{given[0]} goes with data.source = {LOG!r}, and that is {without_password(data.source)!r}"
+    if data.history == LOG:
+        return f"data.history is {LOG!r}; expected a file, a glob of files or an address"
+    if data.stream is not None and data.series is not None:
+        return "data.stream names one stream, and data.series says that there are several; leave one out"
     return None
 
 

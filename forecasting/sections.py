@@ -21,19 +21,29 @@ class Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     """A table of the project file: immutable, and closed to keys it does not know."""
 
 
+LOG = "log"
+"""A source that is no file: the observation log."""
+
+
 class DataSection(Section, frozen=True):
     """Where the rows are and what their columns mean.
 
     `source` is a file (csv, csv.gz, parquet), a glob of files, or a SQLAlchemy URL with a `query`; a password need not
-    stand in it where the driver finds one by itself (`~/.pgpass`, `PGPASSWORD`). Static columns whose values are all
-    numbers are numbers, unless `categorical` names them. `scaling` is by each series' own training rows or, for all
-    series alike, by those of the whole panel.
+    stand in it where the driver finds one by itself (`~/.pgpass`, `PGPASSWORD`). The source `log` is what `principal`
+    pushed to the model's streams (to one `stream`, where there is no `series`), joined to a `history`, which is a file
+    or URL as above; of a time that both have the pushed row counts.
+
+    Static columns whose values are all numbers are numbers, unless `categorical` names them. `scaling` is by each
+    series' own training rows or, for all series alike, by those of the whole panel.
     """
 
     source: Annotated[str, Meta(min_length=1)]
     time: Annotated[str, Meta(min_length=1)]
     targets: Annotated[list[str], Meta(min_length=1)]
     query: str | None = None
+    history: Annotated[str, Meta(min_length=1)] | None = None
+    stream: str | None = None
+    principal: str | None = None
     timezone: str = "UTC"
     series: str | None = None
     past: list[str] = []

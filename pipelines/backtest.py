@@ -8,14 +8,15 @@ from forecasting.errors import DataError
 from forecasting.evaluation import backtest
 from forecasting.pairing import seen_by
 from forecasting.project import Project
-from forecasting.reading import read_panel
 from forecasting.registry import Registry
 from forecasting.scaled import scale_panel
 from forecasting.scores import Scorecard
+from pipelines.settings import Settings
+from pipelines.sources import read_rows
 from pipelines.versions import open_version
 
 
-def backtest_version(project: Project, registry: Registry, ref: str) -> Scorecard:
+def backtest_version(project: Project, registry: Registry, settings: Settings, ref: str) -> Scorecard:
     """Score the version behind an alias or number, in its own z units.
 
     Raises:
@@ -24,7 +25,7 @@ def backtest_version(project: Project, registry: Registry, ref: str) -> Scorecar
     """
     version = registry.version(project.name, ref)
     bundle = open_version(registry, version)
-    panel, _ = read_panel(project)
+    panel, _ = read_rows(project, settings)
     view = seen_by(bundle.spec.columns, panel)
     if view is None or panel.freq != bundle.spec.calendar.freq:
         message = (

@@ -16,8 +16,9 @@ import torch
 from forecasting.errors import GatecastError
 from forecasting.keys import read_keys
 from forecasting.project import load_project
-from forecasting.reading import read_panel
+from pipelines.calendar.due import trigger_for
 from pipelines.settings import Settings
+from pipelines.sources import read_rows
 
 LEAST_FREE = 1 << 30
 PACKAGES = ("gatecast", "torch", "pytorch-lightning", "mlflow", "fastapi", "uvicorn", "pandas")
@@ -41,7 +42,8 @@ def examine(project: Path, settings: Settings, port: int) -> list[Check]:
         _disk(settings.home),
         _try("registry", lambda: _registry(settings)),
         _try("project", lambda: load_project(project).name),
-        _try("data", lambda: _data(project)),
+        _try("data", lambda: _data(project, settings)),
+        _try("schedule", lambda: _schedule(project)),
         _try("keys", lambda: _keys(settings)),
         _port(port),
     ]
@@ -71,8 +73,14 @@ def _registry(settings: Settings) -> str:
     return f"{registry.address}; in production: {serving or 'nothing yet'}"
 
 
-def _data(project: Path) -> str:
-    panel, report = read_panel(load_project(project))
+def _schedule(project: Path) -> str:
+    schedule = load_project(project).schedule
+    trigger_for(schedule.cron, schedule.timezone)
+    return f"{schedule.cron} in {schedule.timezone}, where `gatecast schedule` runs"
+
+
+def _data(project: Path, settings: Settings) -> str:
+    panel, report = read_rows(load_project(project), settings)
     return f"{report.rows:,} rows, {len(panel)} series, {len(report.findings)} findings, none refuses"
 
 

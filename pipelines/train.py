@@ -19,7 +19,6 @@ from forecasting.bundle import Bundle, save_bundle
 from forecasting.describing import Judged
 from forecasting.evaluation import Backtest, backtest
 from forecasting.project import Project
-from forecasting.reading import read_panel
 from forecasting.registry import ModelVersion, Registry, Run
 from forecasting.report import DataReport
 from forecasting.scores import Scorecard
@@ -37,6 +36,7 @@ from pipelines.promotion import Decision, decide
 from pipelines.provenance import git_commit, provenance_of
 from pipelines.resuming import resumable, warm_from
 from pipelines.settings import Settings
+from pipelines.sources import read_rows
 from pipelines.stopping import closed_in_order
 
 
@@ -88,12 +88,12 @@ def train(project: Project, registry: Registry, settings: Settings, console: Con
         RegistryError, LogUnavailable, OSError: the registry, the database of leases or the disk failed; the alias was
             not moved, or the decision that moved it is recorded.
     """
-    given = read(project, console)  # before anything is reached: data that cannot be used leave no trace
+    given = read(project, settings, console)  # before anything is reached: data that cannot be used leave no trace
     with leased(project.name, registry, settings, console) as lease:
         return train_on(given, project, Place(registry, settings.home, console), lease)
 
 
-def read(project: Project, console: Console) -> Given:
+def read(project: Project, settings: Settings, console: Console) -> Given:
     """Read and cut the data of a project, and show what was found in them.
 
     Raises:
@@ -101,7 +101,7 @@ def read(project: Project, console: Console) -> Given:
     """
     phases = Phases()
     with phases.phase("reading"):
-        panel, report = read_panel(project)
+        panel, report = read_rows(project, settings)
         show_report(report, console)
         return Given(report, prepare(panel, project), phases)
 

@@ -105,7 +105,7 @@ def train_tuned(
         OSError: the file of the search cannot be used.
     """
     place = Place(registry, settings.home, console)
-    given = read(project, console)
+    given = read(project, settings, console)
     with leased(project.name, registry, settings, console) as lease:
         tuned = tune(project, given.prepared, given.report.digest, budget, place)
         chosen = with_settings(project, tuned.best.params)

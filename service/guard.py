@@ -8,7 +8,7 @@ from pathlib import Path
 
 from starlette.types import Scope
 
-from forecasting.keys import asks_for_keys, find_key, is_loopback, refuse_no_keys
+from forecasting.keys import ANONYMOUS, asks_for_keys, find_key, is_loopback, refuse_no_keys
 from service.keys import KeyRing
 from service.problems import NoKey, NotAllowed
 from service.settings import Settings
@@ -27,7 +27,6 @@ TABLE: tuple[tuple[str, str], ...] = (
 """Paths and the scope their callers need; the first row that fits the whole path counts."""
 
 ADMIN = "/v1/admin"
-ANONYMOUS = "anonymous"
 LOCAL = frozenset({"127.0.0.1", "::1", "testserver"})  # the last is what a client in the same process says
 
 _ORIGIN = re.compile(r"https?://(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9.-]+)(?::\d+)?")

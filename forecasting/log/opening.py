@@ -9,6 +9,9 @@ from forecasting.log.memory import MemoryLog
 
 MEMORY = "memory"
 
+FILE = "streams.db"
+"""The log of a service that was given no address, in its home."""
+
 
 def open_log(url: str | None, path: Path, durability: str = "full") -> Log:
     """Open a log: `memory` is kept in this process, None in the SQLite file `path`, else the PostgreSQL at `url`.

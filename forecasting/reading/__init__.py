@@ -1,7 +1,8 @@
 """Read the data of a project: source -> table -> findings -> regular panel.
 
 A source is a file (csv, csv.gz, Parquet), a glob of files or a folder of Parquet files with the same columns, or a
-SELECT at a database. What is no table at all is an error of its own (`NoSuchSource`, `UnreadableSource`).
+SELECT at a database; or what streams have observed, joined to a history that is one of these. What is no table at all
+is an error of its own (`NoSuchSource`, `UnreadableSource`).
 
 Findings and their rules. `refused` ends the reading with `DataRejected`, which carries the report with every refusal
 that was found; `repaired` says what was changed; `noted` changes nothing.
@@ -61,9 +62,11 @@ texts.py       csv to a table                    statics.py     one value a seri
 parquet.py     Parquet to a table                limits.py      bounds and whole numbers
 database.py    SELECT to a table                 grid.py        order, repeats, gaps
 tables.py      what a table is                   quality.py     what cannot be learnt from
+observed.py    rows of streams, joined to a history
 checking.py    header, ids, numbers              panels.py      all of it, in order
 """
 
-from forecasting.reading.panels import panel_from_frame, panel_from_table, read_history, read_panel
+from forecasting.reading.observed import Observed
+from forecasting.reading.panels import panel_from_frame, panel_from_table, read_history, read_joined, read_panel
 
-__all__ = ["panel_from_frame", "panel_from_table", "read_history", "read_panel"]
+__all__ = ["Observed", "panel_from_frame", "panel_from_table", "read_history", "read_joined", "read_panel"]

@@ -5,14 +5,18 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from forecasting.addresses import is_address
 from forecasting.errors import DataError, DataRejected
 from forecasting.plausible import screen_panel
+from forecasting.project import with_source
 from forecasting.reading.checking import check_header, read_ids, read_values, wanted_columns, without_blank_rows
 from forecasting.reading.database import read_query
 from forecasting.reading.files import read_files
 from forecasting.reading.grid import Rows, in_order, to_panel, without_repeats
 from forecasting.reading.limits import within_limits
+from forecasting.reading.observed import Observed, joined
 from forecasting.reading.quality import check_panel, check_split, summarise, without_future
 from forecasting.reading.statics import read_statics
 from forecasting.reading.tables import Table
@@ -21,7 +25,7 @@ from forecasting.report import DataReport, Finding
 from forecasting.series import cut
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     import pandas as pd
 
@@ -61,6 +65,28 @@ def read_history(project: Project, path: Path) -> tuple[Panel, DataReport]:
         DataRejected: a finding refuses the rows; the error carries the report.
     """
     return _panel(read_files(path, wanted_columns(project.data)), project, _lay)
+
+
+def read_joined(project: Project, streams: Sequence[Observed]) -> tuple[Panel, DataReport]:
+    """Read the history of a project, if it names one, and join the rows of streams to it.
+
+    Raises:
+        NoSuchSource, UnreadableSource: the history is not there, or no table.
+        DataRejected: a finding refuses the history, or all rows together.
+    """
+    history, found = None, None
+    if project.data.history is not None:
+        table = _table(with_source(project, project.data.history))
+        history, found = _panel(table, project, _lay)
+    source = " joined to ".join(["the observation log", *([found.source] if found else [])])
+    table = joined(history, found.digest if found else "", streams, project.data, source)
+    panel, report = panel_from_table(table, project)
+    earlier = tuple(one for one in found.findings if one.code not in _AGAIN) if found else ()
+    return panel, msgspec.structs.replace(report, findings=(*earlier, *report.findings))
+
+
+_AGAIN = ("gap", "missing-cells", "missing-known", "missing-static")
+"""Findings about a history that are found again in all rows together."""
 
 
 def panel_from_frame(frame: pd.DataFrame, project: Project, source: str = "frame") -> tuple[Panel, DataReport]:

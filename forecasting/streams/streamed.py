@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from forecasting.bundle import Bundle, Spec
+from forecasting.columns import Columns
 from forecasting.engines import StepEngine, steps_for
 from forecasting.log.records import Version
 from forecasting.scaling import Units
@@ -22,6 +23,12 @@ Places = Int[np.ndarray, " stream"]
 
 
 EDGES = tuple(Units._fields.index(part) for part in ("mean", "std", "lower", "upper"))
+
+
+def contract_of(columns: Columns, freq: str, timezone: str) -> str:
+    """Return the digest of what a row of a stream is."""
+    rows = (columns.targets, columns.past, columns.known, freq, timezone)
+    return digest(msgspec.json.encode(rows))[:16]
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,9 +73,7 @@ class Streamed:
     @cached_property
     def contract(self) -> str:
         """Digest of what a row of a stream is; a version with another one cannot go on with its log."""
-        spec = self.spec
-        rows = (spec.columns.targets, spec.columns.past, spec.columns.known, spec.calendar.freq, spec.calendar.timezone)
-        return digest(msgspec.json.encode(rows))[:16]
+        return contract_of(self.spec.columns, self.spec.calendar.freq, self.spec.calendar.timezone)
 
     def series_of(self, stream: str, given: str | None) -> str | None:
         """Return which series a new stream is: the one given, else the one that has its name, else none."""

@@ -105,7 +105,7 @@ def backtest(call: Call, project: Path, ref: str) -> object:
     from pipelines.backtest import backtest_version
     from pipelines.display import show_scorecard
 
-    card = backtest_version(read, call.settings.registry(), ref)
+    card = backtest_version(read, call.settings.registry(), call.settings, ref)
     show_scorecard(card, call.console)
     return card
 

@@ -9,10 +9,10 @@ from typing import NamedTuple
 from starlette.types import Scope
 
 from forecasting.errors import WindowRejected
+from forecasting.keys import ANONYMOUS
 from forecasting.log.records import Key
 from forecasting.streams.pushes import Pushes
 from service.body import JSON
-from service.guard import ANONYMOUS
 from service.streams.schemas import ID_PATTERN
 
 TEMPLATE = "/v1/models/{name}/streams/{stream}/observations"

@@ -7,13 +7,12 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from forecasting.errors import GatecastError, LogUnavailable, NotStreamable
-from forecasting.log.opening import open_log
+from forecasting.log.opening import FILE, open_log
 from forecasting.streams.keeper import Keeper, Policy
 from service.problems import row_for
 from service.schemas import StreamLimits
 from service.settings import Settings
 
-FILE = "streams.db"
 OFF = "streams are off here; whoever runs this service can start it with GATECAST_STREAMS=true"
 AWAY = "the observation log does not answer; streams are refused, windows are forecast"
 

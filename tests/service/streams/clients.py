@@ -11,10 +11,10 @@ from threading import Barrier, Event
 import httpx2
 import numpy as np
 
+from forecasting.keys import ANONYMOUS
 from forecasting.log.interface import Log
 from forecasting.log.records import Key
 from forecasting.streams.streamed import Streamed
-from service.guard import ANONYMOUS
 from tests.forecasting.streams.machine import HOUR, START, Answer
 from tests.forecasting.streams.oracle import Oracle, Row
 from tests.service.live import HOST, Live

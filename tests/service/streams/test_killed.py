@@ -10,8 +10,7 @@ from threading import Event
 
 import pytest
 
-from forecasting.log.opening import open_log
-from service.streams.store import FILE
+from forecasting.log.opening import FILE, open_log
 from tests.service.streams.clients import LONG, Client
 from tests.service.streams.sending import Form, tabled, timed, together, usual
 from tests.service.streams.server import go, waiting

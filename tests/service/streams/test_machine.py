@@ -10,10 +10,9 @@ import pytest
 from hypothesis import settings
 from hypothesis.stateful import rule, run_state_machine_as_test
 
-from forecasting.log.opening import open_log
+from forecasting.log.opening import FILE, open_log
 from service.settings import Settings
 from service.streams import upkeep
-from service.streams.store import FILE
 from tests.forecasting.streams.machine import MOST_GAPS, NAME, Machine, World
 from tests.service.streams.replicas import Replicas
 from tests.service.streams.versions import MODELS, registry

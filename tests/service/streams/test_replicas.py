@@ -10,10 +10,9 @@ from threading import Barrier
 
 import pytest
 
-from forecasting.log.opening import open_log
+from forecasting.log.opening import FILE, open_log
 from forecasting.log.records import Commit
 from service.settings import Settings
-from service.streams.store import FILE
 from tests.service.streams.clients import Rival, hold
 from tests.service.streams.pushing import body, hour, push, stream
 from tests.service.streams.replicas import Replicas, state

@@ -14,10 +14,9 @@ from time import monotonic
 
 import pytest
 
-from forecasting.log.opening import open_log
+from forecasting.log.opening import FILE, open_log
 from service.settings import Settings
 from service.streams import upkeep
-from service.streams.store import FILE
 from tests.forecasting.streams.machine import HOUR, START
 from tests.service.streams.clients import LONG, Client, a_row
 from tests.service.streams.replicas import Replicas, reload, state

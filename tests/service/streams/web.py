@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from forecasting.keys import ANONYMOUS
 from forecasting.log.records import Key, Version
 from forecasting.streams.keeper import Keeper
-from service.guard import ANONYMOUS
 from tests.forecasting.streams.machine import NAMES, Answer
 from tests.service.streams.pushing import stream
 from tests.service.streams.replicas import Replicas, reload, served, state
