@@ -143,7 +143,8 @@ class ScheduleSection(Section, frozen=True):
     """When to retrain: a cron expression of five fields, by the clock of `timezone`.
 
     A run starts up to `jitter_seconds` later, may take `minutes` and `memory_mb`, and is tried again `retries` times
-    where it failed for a reason that may pass.
+    where it failed for a reason that may pass. Once `drift` streams of the model drift (0: it never is), it is run too,
+    `drift_hours` at least after the last run began.
     """
 
     cron: str = "0 3 * * *"
@@ -152,3 +153,5 @@ class ScheduleSection(Section, frozen=True):
     retries: Annotated[int, Meta(ge=0, le=100)] = 3
     minutes: Annotated[float, Meta(gt=0)] = 240.0
     memory_mb: Count = 16_384
+    drift: Annotated[int, Meta(ge=0)] = 1
+    drift_hours: Annotated[float, Meta(ge=0.01)] = 6.0

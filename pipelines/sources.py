@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing
 
 import msgspec
 import numpy as np
@@ -11,7 +11,7 @@ import numpy as np
 from forecasting.errors import NoSuchSource, UnreadableSource
 from forecasting.keys import ANONYMOUS
 from forecasting.log.interface import Log
-from forecasting.log.opening import FILE, MEMORY, open_log
+from forecasting.log.opening import FILE
 from forecasting.log.records import Stream
 from forecasting.project import Project
 from forecasting.reading import Observed, read_joined, read_panel
@@ -20,6 +20,7 @@ from forecasting.sections import LOG
 from forecasting.series import WIDE, Panel
 from forecasting.statics import StaticValue
 from forecasting.streams.streamed import contract_of
+from pipelines.logs import open_existing
 from pipelines.settings import Settings
 
 PAGE = 1_000
@@ -36,27 +37,17 @@ def read_rows(project: Project, settings: Settings) -> tuple[Panel, DataReport]:
     """
     if project.data.source != LOG:
         return read_panel(project)
-    with log_of(settings) as log:
-        streams = list(_observed(log, project)) if log else []
+    streams, where = [], f"{settings.home / FILE}, which is not there"
+    if log := open_existing(settings):
+        with closing(log):
+            streams, where = list(_observed(log, project)), "the log"
     if not streams and project.data.history is None:
-        where = "the log" if log else f"{settings.home / FILE}, which is not there"
         message = (
             f"no row was pushed to a stream of {project.name} by {_principal(project)}, says {where}; push some "
             "(gatecast stream), set GATECAST_LOG_URL to the service's, or name a file with data.history"
         )
         raise NoSuchSource(message)
     return read_joined(project, streams)
-
-
-@contextmanager
-def log_of(settings: Settings) -> Iterator[Log | None]:
-    """Open the observation log that a service with these settings keeps; None where there is none to be read."""
-    file = settings.home / FILE
-    if settings.log_url == MEMORY or (settings.log_url is None and not file.exists()):
-        yield None
-        return
-    with closing(open_log(settings.log_url, file)) as log:
-        yield log
 
 
 def _principal(project: Project) -> str:

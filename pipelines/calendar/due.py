@@ -49,11 +49,15 @@ class Past(NamedTuple):
 
 
 class Plan(NamedTuple):
-    """When to run: a cron trigger, how much later at most (a share of a machine's own), how often to try again."""
+    """When to run: a cron trigger, how much later at most (a share of a machine's own), how often to try again.
+
+    Where streams drift it is not waited for, but for `apart` seconds since the last run began.
+    """
 
     trigger: CronTrigger
     late: float = 0.0
     retries: int = 3
+    apart: float = 6 * HOUR
 
 
 class Run(NamedTuple):
@@ -87,8 +91,11 @@ def trigger_for(cron: str, timezone: str) -> CronTrigger:
     return trigger
 
 
-def next_step(plan: Plan, past: Past | None, now: float, since: float) -> Run | Wait:
-    """Return what to do at a time; `since` is when the project was first seen, before which nothing was missed."""
+def next_step(plan: Plan, past: Past | None, now: float, since: float, *, drifting: bool = False) -> Run | Wait:
+    """Return what to do at a time; `since` is when the project was first seen, before which nothing was missed.
+
+    `drifting` tells that its streams are no longer what they were: a reason to run by itself.
+    """
     if past is not None and past.due > now + LONGEST_PAUSE:
         return Wait(now + LONGEST_PAUSE)  # the clock has jumped back: what it says again has been done
     newest = _newest(plan.trigger, since if past is None else past.due, now)
@@ -98,6 +105,8 @@ def next_step(plan: Plan, past: Past | None, now: float, since: float) -> Run | 
     if past is not None and past.ended is not None and tried_again(past.outcome, past.attempt, plan.retries):
         at = past.ended + pause_after(past.attempt)
         return Run(past.due, past.attempt + 1) if now >= at else Wait(at)
+    if drifting and (past is None or (past.ended is not None and now >= max(past.began, past.due) + plan.apart)):
+        return Run(now, 1)
     coming = _next(plan.trigger, now)
     return Wait(now + LONGEST_PAUSE if coming is None else coming + plan.late)
 

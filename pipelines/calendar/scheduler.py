@@ -14,6 +14,8 @@ from types import FrameType
 from forecasting.errors import LogUnavailable, ProjectError
 from forecasting.log.connecting import Database
 from forecasting.project import Project, load_project
+from forecasting.report import counted
+from pipelines.calendar.drift import Drift
 from pipelines.calendar.due import Plan, Run, Wait, next_step, tried_again, trigger_for
 from pipelines.calendar.runner import Limits, run
 from pipelines.calendar.store import claim, finish, seen_of
@@ -28,13 +30,15 @@ Say = Callable[[str], None]
 class Scheduler:
     """Looks once a second whether a project is due; project files are read again at each look that finds them new."""
 
-    def __init__(self, database: Database, paths: Sequence[Path], environ: Mapping[str, str], say: Say) -> None:
+    def __init__(
+        self, database: Database, drift: Drift, paths: Sequence[Path], environ: Mapping[str, str], say: Say
+    ) -> None:
         """Read the projects.
 
         Raises:
             ProjectError: one of them cannot be used.
         """
-        self._database, self._environ, self._say = database, environ, say
+        self._database, self._drift, self._environ, self._say = database, drift, environ, say
         self._entries = [_Entry(path) for path in paths]
         self._stopped = False
 
@@ -57,18 +61,26 @@ class Scheduler:
             entry.refresh()
             past, now = seen_of(self._database, entry.project.name)
             entry.since = now if entry.since is None else entry.since
-            step = next_step(entry.plan, past, now, entry.since)
+            drifting = self._drifting(entry.project)
+            step = next_step(entry.plan, past, now, entry.since, drifting=drifting > 0)
             if isinstance(step, Wait):
                 entry.wait(step.until, now, self._say)
-            elif claim(self._database, entry.project.name, step):
-                self._retrain(entry, step)
+            elif claim(self._database, entry.project.name, past, step):
+                self._retrain(entry, step, drifting)
         except (LogUnavailable, ProjectError) as error:
             entry.quiet_until = time.monotonic() + LONGEST_QUIET
             self._say(str(error))
 
-    def _retrain(self, entry: _Entry, step: Run) -> None:
+    def _drifting(self, project: Project) -> int:
+        """Return how many streams drift, if these are enough to retrain."""
+        enough = project.schedule.drift
+        found = self._drift.streams(project.name) if enough else 0
+        return found if found >= enough else 0
+
+    def _retrain(self, entry: _Entry, step: Run, drifting: int) -> None:
         name, schedule = entry.project.name, entry.project.schedule
-        self._say(f"{name}: retraining, due {_utc(step.due)}, attempt {step.attempt}")
+        why = f"; {counted(drifting, 'stream')} of it drifting" if drifting else ""
+        self._say(f"{name}: retraining, due {_utc(step.due)}, attempt {step.attempt}{why}")
         limits = Limits(60 * schedule.minutes, schedule.memory_mb)
         outcome, why = run(entry.path, limits, self._environ, lambda: self._stopped)
         finish(self._database, name, step, outcome)
@@ -112,7 +124,8 @@ class _Entry:
         project = load_project(self.path)
         schedule = project.schedule
         trigger = trigger_for(schedule.cron, schedule.timezone)
-        self.plan = Plan(trigger, self._late * schedule.jitter_seconds, schedule.retries)
+        late, apart = self._late * schedule.jitter_seconds, 3600 * schedule.drift_hours
+        self.plan = Plan(trigger, late, schedule.retries, apart)
         self.project: Project = project
 
     def _changed(self) -> float:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from sqlalchemy import Connection, and_, or_, select, update
+from sqlalchemy import Connection, and_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from forecasting.log.connecting import Database
@@ -27,9 +27,9 @@ def seen_of(database: Database, name: str) -> Seen:
     return database.change(lambda connection: _seen(connection, name))
 
 
-def claim(database: Database, name: str, run: Run) -> bool:
-    """Begin a run, unless another scheduler has; tell whether it is ours."""
-    return database.change(lambda connection: _claimed(connection, name, run))
+def claim(database: Database, name: str, past: Past | None, run: Run) -> bool:
+    """Begin a run, unless another scheduler has begun one since `past` was seen; tell whether it is ours."""
+    return database.change(lambda connection: _claimed(connection, name, past, run))
 
 
 def finish(database: Database, name: str, run: Run, outcome: Outcome) -> None:
@@ -54,10 +54,11 @@ def _seen(connection: Connection, name: str) -> Seen:
     return Seen(past, now)
 
 
-def _claimed(connection: Connection, name: str, run: Run) -> bool:
+def _claimed(connection: Connection, name: str, past: Past | None, run: Run) -> bool:
     insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
     connection.execute(insert(times).values(name=name, due=0.0, attempt=0, began=0.0).on_conflict_do_nothing())
-    before = or_(times.c.due < run.due, and_(times.c.due == run.due, times.c.attempt < run.attempt))
+    due, attempt = (0.0, 0) if past is None else (past.due, past.attempt)
+    unchanged = and_(times.c.name == name, times.c.due == due, times.c.attempt == attempt)
     new = {"due": run.due, "attempt": run.attempt, "began": now_of(connection), "ended": None, "outcome": None}
-    done = connection.execute(update(times).where(and_(times.c.name == name, before)).values(new))
+    done = connection.execute(update(times).where(unchanged).values(new))
     return done.rowcount == 1

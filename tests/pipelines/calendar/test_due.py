@@ -148,3 +148,32 @@ def test_a_machine_begins_later_by_its_share_and_not_before() -> None:
     due = at("2026-06-01T00:30")
     assert next_step(late, None, due + 899, due - HOUR) == Wait(due + 900)
     assert next_step(late, None, due + 900, due - HOUR) == Run(due, 1)
+
+
+def test_drift_does_not_wait_for_a_due_time_but_for_the_last_run() -> None:
+    begun = at("2026-06-01T00:30")
+    past, apart = Past(begun, 1, begun, begun + 60, Outcome.DONE), NIGHTLY.apart
+    assert isinstance(next_step(NIGHTLY, past, begun + apart - 1, begun, drifting=True), Wait)
+    assert next_step(NIGHTLY, past, begun + apart, begun, drifting=True) == Run(begun + apart, 1)
+    assert next_step(NIGHTLY, None, begun + HOUR, begun + HOUR, drifting=True) == Run(begun + HOUR, 1)
+    assert isinstance(next_step(NIGHTLY, past._replace(ended=None), begun + apart, begun, drifting=True), Wait)
+
+
+@given(
+    drifts=st.lists(st.booleans(), min_size=20, max_size=200),
+    start=st.floats(at("2026-01-01T00:00"), at("2026-12-01T00:00")),
+)
+@settings(deadline=None)
+def test_runs_on_drift_are_apart_and_no_due_time_is_lost_by_them(drifts: list[bool], start: float) -> None:
+    past, runs, now = None, list[tuple[float, float, bool]](), start
+    for drifting in drifts:
+        step = next_step(NIGHTLY, past, now, start, drifting=drifting)
+        if isinstance(step, Run):
+            runs.append((step.due, now, step.due == now))
+            past = Past(step.due, step.attempt, now, now, Outcome.DONE)
+        now += HOUR
+    assert all(now - before >= NIGHTLY.apart for (_, before, _), (_, now, drift) in pairwise(runs) if drift)
+    due = [one for one, _, drift in runs if not drift]
+    assert due == sorted(set(due))
+    nights = int((now - start) / DAY) - 1
+    assert len(due) >= nights  # a day may have a night at either end

@@ -18,6 +18,8 @@ from pipelines.calendar.lease import take
 from pipelines.calendar.runner import Limits, run
 from pipelines.calendar.store import claim, finish, seen_of
 from pipelines.calendar.tables import open_calendar
+from pipelines.settings import Settings
+from tests.pipelines.calendar.test_drift import begin
 from tests.pipelines.command import gatecast, waves, write_project, write_rows
 
 SHORT = {"members": 1, "epochs": 1, "steps_per_epoch": 1}
@@ -27,19 +29,18 @@ LIMITS = Limits(120, 16_000)
 def test_a_time_is_begun_by_one_scheduler(calendar: Database) -> None:
     first = Run(1000.0, 1)
     assert seen_of(calendar, "plant").past is None
-    assert [claim(calendar, "plant", first) for _ in range(3)] == [True, False, False]
-    assert not claim(calendar, "plant", Run(900.0, 5))
+    assert [claim(calendar, "plant", None, first) for _ in range(3)] == [True, False, False]
     finish(calendar, "plant", first, Outcome.FAILED)
     past = seen_of(calendar, "plant").past
     assert past is not None
     assert (past.due, past.attempt, past.outcome) == (1000.0, 1, Outcome.FAILED)
-    assert claim(calendar, "plant", Run(1000.0, 2))
-    assert claim(calendar, "other", first)
+    assert [claim(calendar, "plant", past, Run(1000.0 + later, 2)) for later in range(3)] == [True, False, False]
+    assert claim(calendar, "other", None, first)
 
 
 def test_what_came_of_an_earlier_attempt_says_nothing_of_a_later_one(calendar: Database) -> None:
     for attempt in (1, 2):
-        assert claim(calendar, "plant", Run(1000.0, attempt))
+        assert claim(calendar, "plant", seen_of(calendar, "plant").past, Run(1000.0, attempt))
     finish(calendar, "plant", Run(1000.0, 1), Outcome.DONE)
     past = seen_of(calendar, "plant").past
     assert past is not None
@@ -50,7 +51,7 @@ def test_a_run_whose_scheduler_was_killed_has_failed_once_nobody_holds_its_proje
     calendar: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(store, "GONE_SECONDS", 0.0)
-    assert claim(calendar, "plant", Run(1000.0, 1))
+    assert claim(calendar, "plant", None, Run(1000.0, 1))
     with take(calendar, "plant", 60):
         under_way = seen_of(calendar, "plant").past
     left = seen_of(calendar, "plant").past
@@ -113,7 +114,7 @@ def test_a_scheduler_catches_up_with_what_was_missed_while_it_was_away(plant: Pa
     home = plant.parent / "home"
     calendar = open_calendar(None, home)
     long_ago = time.time() // 60 * 60 - 600
-    assert claim(calendar, "plant", Run(long_ago, 1))
+    assert claim(calendar, "plant", None, Run(long_ago, 1))
     finish(calendar, "plant", Run(long_ago, 1), Outcome.DONE)
     command = [sys.executable, "-m", "pipelines", "schedule", str(plant), "--once"]
     said = subprocess.run(command, env=environ(plant), capture_output=True, text=True, check=True)
@@ -129,3 +130,17 @@ def test_a_project_file_that_cannot_be_used_is_told_at_once(tmp_path: Path) -> N
     said = gatecast(tmp_path, "schedule", tmp_path / "none.toml")
     assert said.code == 2
     assert "there is no project file" in said.err
+
+
+@pytest.mark.parametrize(("drift", "retrained"), [(1, True), (2, False), (0, False)])
+def test_streams_that_drift_are_a_reason_to_retrain(plant: Path, drift: int, retrained: bool) -> None:
+    plant.write_text(f'{plant.read_text()}\n[schedule]\ncron = "0 0 1 1 *"\ndrift = {drift}\n')
+    home = plant.parent / "home"
+    begin(Settings(home=home), 1, drift=2)
+    command = [sys.executable, "-m", "pipelines", "schedule", str(plant), "--once"]
+    said = [
+        subprocess.run(command, env=environ(plant), capture_output=True, text=True, check=True).stdout for _ in range(2)
+    ]
+    assert ("; 1 stream of it drifting" in said[0]) is retrained
+    assert ("plant: done (exit code 0)" in said[0]) is retrained
+    assert "done" not in said[1]  # not again within hours
