@@ -54,6 +54,7 @@ def correct(change: Change, replay_rows: int) -> Outcomes:
 
     Raises:
         NotFinite: with these values a model's forecast is not finite; nothing was changed.
+        NoSuchObservation: what follows cannot be made anew, or nobody can forecast from a row that had not come.
         LogUnavailable, Outrun: nothing was changed.
     """
     stream, model, log = change.stream, change.model, change.log
@@ -136,7 +137,7 @@ def _follow(change: Change, replay: Replay) -> Followed:
     issuer = _issuer_before(change, replay.seq + 1)
     for row in rows:
         before = issued.get(row.seq)
-        issuer = issuer if before is None else before.version
+        issuer = _issuer(change, replay, row, issuer) if before is None else before.version
         tracked = replay.take(row, issuer, before)
         if tracked is None or row.seq < first:
             continue
@@ -147,6 +148,24 @@ def _follow(change: Change, replay: Replay) -> Followed:
             followed.scores[row.seq] = tracked.score[0].tobytes()
             followed.issued.append(replay.issued(row, issuer, before, tracked))
     return followed
+
+
+def _issuer(change: Change, replay: Replay, row: Observation, last: Version) -> Version:
+    """Return which version issues the first forecast at a row: the last that issued any, else the one that is asked.
+
+    Raises:
+        NoSuchObservation: neither can say what it would have forecast there.
+    """
+    if row.kind != Kind.PUSHED or replay.tells(last, row.seq):
+        return last
+    asked = change.model.version
+    if replay.tells(asked, row.seq):
+        return asked
+    message = (
+        f"no forecast was issued at that row; version {last.version} is served no longer, and version {asked.version} "
+        "has begun behind it, so nobody can tell what it would have been: a row so old cannot be filled in"
+    )
+    raise NoSuchObservation(message)
 
 
 def _advance(stream: Stream, tracker: bytes, shape: str, drift: int) -> Advance:

@@ -51,6 +51,11 @@ class Replay:
         """The code of its drift."""
         return int(drift_of(self.held.tracker)[0])
 
+    def tells(self, version: Version, seq: int) -> bool:
+        """Tell whether a version is open and has begun at a row, so that it says what follows."""
+        origin = self.origins.get(version)
+        return origin is not None and origin <= seq
+
     def take(self, row: Observation, issuer: Version, before: Issued | None) -> Tracked | None:
         """Take the next row, whose forecast `issuer` issued, as `before`; None where the row is from the history."""
         said = self._step(row)
@@ -79,8 +84,7 @@ class Replay:
         """Step the states of all versions that have begun, and return what they say."""
         said = {}
         for version, model in self.models.items():
-            origin = self.origins.get(version)
-            if origin is None or origin > row.seq:
+            if not self.tells(version, row.seq):
                 continue
             state = self.states.get(version)
             state = model.engine.initial(1) if state is None else state

@@ -66,6 +66,8 @@ class World(Protocol):
 
     def open_versions(self) -> set[str]: ...
 
+    def asked(self) -> str: ...
+
     def close(self) -> None: ...
 
 
@@ -158,13 +160,17 @@ class Machine(RuleBasedStateMachine):
         oracle = self.oracles[name]
         was = oracle.rows[seq]
         answer = self.world.correct(name, was.time, row)
+        self._note_origins(name)
+        version = was.version or self._teller(name, seq)
+        if answer.code == "no-such-observation":  # nobody can tell what the first forecast there would have been
+            assert version is None
+            assert any(one.version for one in oracle.rows[:seq])
+            return
         assert answer.code == "ok"
         if np.array_equal(was.values, row, equal_nan=True):
             return
-        self._note_origins(name)
+        assert version or not any(one.version for one in oracle.rows[:seq])
         oracle.freeze(seq, self.world.open_versions())
-        before = [one.version for one in oracle.rows[:seq] if one.version]
-        version = was.version or (before[-1] if before else None)
         oracle.rows[seq] = Row(was.time, row, version, was.stands, (*was.earlier, was.values), version is None)
         if oracle.pushed:
             self._same(name, len(oracle.rows) - 1, answer)
@@ -197,6 +203,16 @@ class Machine(RuleBasedStateMachine):
     def _some_row(self, data: st.DataObject) -> tuple[str, int]:
         name = data.draw(st.sampled_from([name for name in NAMES if self.oracles[name].rows]))
         return name, data.draw(st.integers(0, len(self.oracles[name].rows) - 1))
+
+    def _teller(self, name: str, seq: int) -> str | None:
+        """Return which version issues the first forecast at a row: the last one that did, else the one that is asked.
+
+        None where neither is open and has begun, or where nothing was forecast yet.
+        """
+        oracle, served = self.oracles[name], self.world.open_versions()
+        before = [one.version for one in oracle.rows[:seq] if one.version]
+        wanted = [before[-1], self.world.asked()] if before else []
+        return next((one for one in wanted if one in served and oracle.origins.get(one, seq + 1) <= seq), None)
 
     def _next_times(self, name: str, count: int, gap: int) -> list[int]:
         """Return times of rows that come next, the first of them behind some steps that are left out."""

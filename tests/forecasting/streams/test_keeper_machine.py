@@ -10,7 +10,17 @@ import numpy as np
 import pytest
 from hypothesis import settings
 
-from forecasting.errors import Begun, Changed, GatecastError, Late, NoSuchStream, Outrun, StreamError, WindowRejected
+from forecasting.errors import (
+    Begun,
+    Changed,
+    GatecastError,
+    Late,
+    NoSuchObservation,
+    NoSuchStream,
+    Outrun,
+    StreamError,
+    WindowRejected,
+)
 from forecasting.log.memory import MemoryLog
 from forecasting.log.records import Commit, Key, Version
 from forecasting.steadiness import Streaming
@@ -61,8 +71,10 @@ class Core:
         return self._push(names, list(range(len(names) + 1)), times, rows)
 
     def correct(self, name: str, time: int, row: np.ndarray) -> Answer:
-        out = self.keeper.correct(self.model, Key("p", "tiny", name), time, row)
-        return self._answer(out, 0)
+        try:
+            return self._answer(self.keeper.correct(self.model, Key("p", "tiny", name), time, row), 0)
+        except NoSuchObservation:
+            return Answer("no-such-observation")
 
     def add_history(self, name: str, times: list[int], rows: list[np.ndarray]) -> Answer:
         return self._push([name], [0, len(times)], times, rows, history=True)[0]
@@ -97,7 +109,10 @@ class Core:
         return None if stream is None else self.log.origins([stream.id], self.models[version].version)[0]
 
     def open_versions(self) -> set[str]:
-        return {version.version for version in self.keeper.versions} | {self.model.version.version}
+        return {version.version for version in self.keeper.versions} | {self.asked()}
+
+    def asked(self) -> str:
+        return self.model.version.version
 
     def close(self) -> None:
         self.log.close()
@@ -152,6 +167,31 @@ def test_a_step_left_out_before_the_first_push_is_history_once_it_came() -> None
     lines = core.keeper.ledger(Key("p", "tiny", "north"), 0, 20)
     assert [one.observation.seq for one in lines if one.issued] == list(range(3, 12))
     assert core.push("north", [START + 2 * HOUR], [row]).code == "stream"
+
+
+@pytest.mark.parametrize(("rows", "issuer"), [(3, "2"), (20, None)])
+def test_a_step_that_comes_when_its_version_is_gone_is_forecast_by_the_one_that_is_asked_or_by_nobody(
+    rows: int, issuer: str | None
+) -> None:
+    """A forecast that nobody can make is not made up."""
+    core = Core(MODELS)
+    for hour in (0, 1, *range(3, 3 + rows)):
+        core.push("north", [START + hour * HOUR], [CALM + hour])
+    core.swap("2")
+    core.crash()  # version 1 is not open any more
+    core.push("north", [START + (3 + rows) * HOUR], [CALM])
+    before = core.keeper.ledger(Key("p", "tiny", "north"), 0, 99)
+    answer = core.correct("north", START + 2 * HOUR, CALM)
+    after = core.keeper.ledger(Key("p", "tiny", "north"), 0, 99)
+    if issuer is None:
+        assert answer.code == "no-such-observation"
+        assert after == before
+        return
+    assert answer.code == "ok"
+    filled = next(one.issued for one in after if one.observation.seq == 2)
+    assert filled is not None
+    assert filled.version.version == issuer
+    assert np.frombuffer(filled.values, np.float32).all()
 
 
 def test_a_step_that_came_late_is_forecast_by_the_version_before_it_wherever_snapshots_are() -> None:

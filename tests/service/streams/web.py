@@ -96,7 +96,10 @@ class Web:
         return None if found is None else log.origins([found.id], Version("tiny", version, f"run-{version}"))[0]
 
     def open_versions(self) -> set[str]:
-        return {one.version for one in self._keeper.versions} | {served(self.client)}
+        return {one.version for one in self._keeper.versions} | {self.asked()}
+
+    def asked(self) -> str:
+        return served(self.client)
 
     def close(self) -> None:
         self._replicas.keep(2)
