@@ -8,7 +8,6 @@ a whole one at any instant.
 
 from __future__ import annotations
 
-import pickle
 from pathlib import Path
 from typing import Any, cast
 
@@ -16,8 +15,10 @@ import msgspec
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import Checkpoint
+from safetensors import SafetensorError
 from torch.utils.data import DataLoader
 
+from forecasting.checkpointing import Safely
 from forecasting.lesson import Epoch, Lesson
 from forecasting.sequences import Batch, Sequences
 
@@ -86,11 +87,10 @@ class Kept(Checkpoint):
         if not self.path.exists():
             return None
         try:
-            there: dict[str, Any] = torch.load(self.path, map_location="cpu", weights_only=True)
-        except (OSError, EOFError, RuntimeError, pickle.UnpicklingError):
+            return Safely().load_checkpoint(self.path)
+        except (SafetensorError, OSError, ValueError, KeyError):
             self.path.unlink(missing_ok=True)
             return None
-        return there
 
 
 def _dice(sequences: Sequences) -> dict[str, Any]:

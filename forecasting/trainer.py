@@ -15,6 +15,7 @@ import torch
 from pytorch_lightning.callbacks import EarlyStopping
 from torch.utils.data import DataLoader
 
+from forecasting.checkpointing import Safely
 from forecasting.checkpoints import Kept
 from forecasting.lesson import Lesson
 from forecasting.members import Architecture
@@ -53,13 +54,14 @@ def run(lesson: Lesson, project: Project, panel: Sequence[ScaledSeries], file: P
             **device,
             max_epochs=train.epochs,
             callbacks=[_patience(train), *([kept] if kept else [])],
+            plugins=[Safely()],
             logger=False,
             enable_checkpointing=kept is not None,
             enable_model_summary=False,
             enable_progress_bar=False,
         )
         behind = file if kept and kept.found() else None
-        trainer.fit(lesson, loader, ckpt_path=behind, weights_only=True)
+        trainer.fit(lesson, loader, ckpt_path=behind)
 
 
 def _patience(train: TrainSection) -> EarlyStopping:

@@ -56,7 +56,7 @@ class Start(NamedTuple):
 
     def file(self, channels: str) -> Path | None:
         """Return where a network of this way of seeing the channels is kept."""
-        return None if self.kept is None else self.kept / f"{channels}.ckpt"
+        return None if self.kept is None else self.kept / f"{channels}.safetensors"
 
     def members(self, architecture: Architecture) -> dict[str, Tensor] | None:
         """Return the weights to begin with, of members of the same shapes; None where there are none."""

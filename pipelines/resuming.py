@@ -34,7 +34,7 @@ def resumable(home: Path, project: Project, digest: str, warm: Bundle | None, co
         if other != folder:
             shutil.rmtree(other, ignore_errors=True)
     folder.mkdir(parents=True, exist_ok=True)
-    if any(folder.glob("*.ckpt")):
+    if any(folder.glob("*.safetensors")):
         console.print(
             "training goes on where one of the same data and settings was ended", highlight=False, soft_wrap=True
         )

@@ -38,7 +38,7 @@ def killed_after_an_epoch(home: Path, plant: Path) -> None:
     quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
     process = subprocess.Popen(command, env={**os.environ, "GATECAST_LEASE_SECONDS": "1"}, **quiet)
     deadline = time.monotonic() + 120
-    while not list((home / "checkpoints").glob("plant/*/*.ckpt")) and time.monotonic() < deadline:
+    while not list((home / "checkpoints").glob("plant/*/*.safetensors")) and time.monotonic() < deadline:
         time.sleep(0.02)
     process.send_signal(signal.SIGKILL)
     process.wait()
