@@ -38,12 +38,11 @@ class Kept(Checkpoint):
 
     def found(self) -> bool:
         """Tell whether there is a file to go on from; one that cannot be read is deleted."""
-        return self._read() is not None
+        return self._ours() is not None
 
     def ended(self) -> bool:
         """Tell whether the training in the file had come to its end; the lesson then has what it came to."""
-        there = self._read()
-        ours = there["callbacks"][self.state_key] if there else None
+        ours = self._ours()
         if ours is None or not ours["ended"]:
             return False
         self.load_state_dict(ours)
@@ -83,14 +82,16 @@ class Kept(Checkpoint):
             _put_back(self._dice, self.sequences)
             iter(self.loader)  # draws a seed, as Lightning has it do before every epoch but the one that is resumed
 
-    def _read(self) -> dict[str, Any] | None:
+    def _ours(self) -> dict[str, Any] | None:
+        """Return our part of the file."""
         if not self.path.exists():
             return None
         try:
-            return Safely().load_checkpoint(self.path)
-        except (SafetensorError, OSError, ValueError, KeyError):
+            ours: dict[str, Any] = Safely().load_checkpoint(self.path)["callbacks"][self.state_key]
+        except (SafetensorError, OSError, ValueError, KeyError, TypeError):
             self.path.unlink(missing_ok=True)
             return None
+        return ours
 
 
 def _dice(sequences: Sequences) -> dict[str, Any]:

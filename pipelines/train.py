@@ -74,7 +74,10 @@ class Interrupted(KeyboardInterrupt):
     def __init__(self, bundle: Path) -> None:
         """Remember the folder."""
         self.bundle = bundle
-        super().__init__(f"interrupted; the best weights so far are kept: gatecast forecast DATA --bundle {bundle}")
+        super().__init__(
+            "interrupted; the same command goes on behind the last epoch, and the best weights so far are kept: "
+            f"gatecast forecast DATA --bundle {bundle}"
+        )
 
 
 def train(project: Project, registry: Registry, settings: Settings, console: Console) -> Trained:

@@ -96,7 +96,10 @@ def test_an_epoch_that_somebody_ended_is_not_gone_on_from(tmp_path: Path) -> Non
     assert alike(fit(wanted, small_panel(), Onlooker(), tmp_path), expected)
 
 
-@pytest.mark.parametrize("content", [b"", b"no checkpoint", b"PK\x03\x04 half of one", save({"0": torch.zeros(2)})])
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"no checkpoint", b"PK\x03\x04 half of one", save({"0": torch.zeros(2)}), save({}, {"tree": "[1]"})],
+)
 def test_a_file_that_cannot_be_read_is_none(tmp_path: Path, content: bytes) -> None:
     wanted = of()
     for name in ("joint.safetensors", "independent.safetensors"):

@@ -56,9 +56,9 @@ def test_ctrl_c_ends_training_with_a_bundle_that_forecasts(tmp_path: Path) -> No
     (bundle,) = (home / "interrupted").iterdir()
     assert process.returncode == 130
     assert "stopping after this batch, keeping the best weights" in out
-    assert (
-        err.strip()
-        == f"gatecast: interrupted; the best weights so far are kept: gatecast forecast DATA --bundle {bundle}"
+    assert err.strip() == (
+        "gatecast: interrupted; the same command goes on behind the last epoch, and the best weights so far are kept: "
+        f"gatecast forecast DATA --bundle {bundle}"
     )
     assert statuses(home) == ["KILLED"]
     assert Registry(*embedded(home)).models() == []
