@@ -96,7 +96,7 @@ def test_an_absolute_source_stays_where_it_is() -> None:
             {"schedule": {"zzz": 1}},
             (
                 "gatecast.toml: unknown key schedule.zzz; "
-                "valid keys: cron, timezone, jitter_seconds, retries, minutes, memory_mb"
+                "valid keys: cron, timezone, jitter_seconds, retries, minutes, memory_mb, drift, drift_hours"
             ),
         ),
     ],

@@ -32,7 +32,7 @@ def test_a_broken_project_a_taken_port_and_a_dead_store_are_all_told(tmp_path: P
     with socket.create_server(("127.0.0.1", 0)) as taken:
         said = gatecast(tmp_path / "file", "doctor", project, "--port", taken.getsockname()[1], "--json")
     faults = {name for name, ok in verdicts(said).items() if ok is False}
-    assert faults == {"registry", "project", "data", "port"}
+    assert faults == {"registry", "project", "data", "schedule", "port"}
     assert "did you mean name?" in said.out
 
 
@@ -53,3 +53,12 @@ def test_a_person_gets_a_table(shop: Shop) -> None:
     said = gatecast(shop.home, "doctor", shop.project, "--port", free_port())
     assert "check" in said.out
     assert max(map(len, said.out.splitlines())) <= 80
+
+
+def test_a_schedule_that_never_comes_is_told(tmp_path: Path) -> None:
+    write(tmp_path, clean(200))
+    project = write_project(tmp_path)
+    project.write_text(f'{project.read_text()}\n[schedule]\ncron = "0 0 31 2 *"\n', encoding="utf-8")
+    said = gatecast(tmp_path / "home", "doctor", project, "--port", free_port(), "--json")
+    assert (verdicts(said)["data"], verdicts(said)["schedule"]) == (True, False)
+    assert "which never comes" in said.out
