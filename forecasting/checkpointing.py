@@ -17,7 +17,6 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 
 TREE = "tree"
-TENSOR, PAIRS, TUPLE = "tensor", "pairs", "tuple"
 
 
 class Safely(CheckpointIO):
@@ -52,11 +51,11 @@ def _plain(value: Any, tensors: dict[str, torch.Tensor]) -> Any:
         case torch.Tensor():
             name = str(len(tensors))
             tensors[name] = value.detach().cpu().clone().contiguous()
-            return {TENSOR: name}
+            return {"tensor": name}
         case Mapping():
-            return {PAIRS: [[key, _plain(one, tensors)] for key, one in value.items()]}
+            return {"pairs": [[key, _plain(one, tensors)] for key, one in value.items()]}
         case tuple():
-            return {TUPLE: [_plain(one, tensors) for one in value]}
+            return {"tuple": [_plain(one, tensors) for one in value]}
         case list():
             return [_plain(one, tensors) for one in value]
         case None | bool() | int() | float() | str():

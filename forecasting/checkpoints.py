@@ -36,17 +36,16 @@ class Kept(Checkpoint):
         self.sequences = cast("Sequences", loader.dataset)
         self._dice: dict[str, Any] | None = None
 
-    def found(self) -> bool:
-        """Tell whether there is a file to go on from; one that cannot be read is deleted."""
-        return self._ours() is not None
-
-    def ended(self) -> bool:
-        """Tell whether the training in the file had come to its end; the lesson then has what it came to."""
-        ours = self._ours()
-        if ours is None or not ours["ended"]:
-            return False
-        self.load_state_dict(ours)
-        return True
+    def found(self) -> dict[str, Any] | None:
+        """Return our part of the file, None where there is none to go on from; one that cannot be read is deleted."""
+        if not self.path.exists():
+            return None
+        try:
+            ours: dict[str, Any] = Safely().load_checkpoint(self.path)["callbacks"][self.state_key]
+        except (SafetensorError, OSError, ValueError, KeyError, TypeError):
+            self.path.unlink(missing_ok=True)
+            return None
+        return ours
 
     def on_train_epoch_end(self, trainer: pl.Trainer, *_: Any) -> None:
         """Write the file, unless somebody wants an end: such an epoch is not whole."""
@@ -57,7 +56,7 @@ class Kept(Checkpoint):
         new.replace(self.path)
 
     def state_dict(self) -> dict[str, Any]:
-        """Return our part of the file."""
+        """Return our part of the file; `ended` tells that training had come to its end."""
         trainer, lesson = self.lesson.trainer, self.lesson
         return {
             "ended": trainer.should_stop or trainer.current_epoch + 1 >= (trainer.max_epochs or 0),
@@ -81,17 +80,6 @@ class Kept(Checkpoint):
         if self._dice is not None:
             _put_back(self._dice, self.sequences)
             iter(self.loader)  # draws a seed, as Lightning has it do before every epoch but the one that is resumed
-
-    def _ours(self) -> dict[str, Any] | None:
-        """Return our part of the file."""
-        if not self.path.exists():
-            return None
-        try:
-            ours: dict[str, Any] = Safely().load_checkpoint(self.path)["callbacks"][self.state_key]
-        except (SafetensorError, OSError, ValueError, KeyError, TypeError):
-            self.path.unlink(missing_ok=True)
-            return None
-        return ours
 
 
 def _dice(sequences: Sequences) -> dict[str, Any]:

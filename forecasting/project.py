@@ -67,11 +67,6 @@ def allowing_schema_change(project: Project) -> Project:
     return msgspec.structs.replace(project, promote=promote)
 
 
-def with_source(project: Project, source: str) -> Project:
-    """Return a project whose rows are somewhere else."""
-    return msgspec.structs.replace(project, data=msgspec.structs.replace(project.data, source=source))
-
-
 def warmed(project: Project) -> Project:
     """Return a project whose training begins with the members of the version in production."""
     return msgspec.structs.replace(project, train=msgspec.structs.replace(project.train, warm=True))

@@ -41,31 +41,31 @@ def run(lesson: Lesson, project: Project, panel: Sequence[ScaledSeries], file: P
     shape = shape_of(train, lesson.forecaster.architecture)
     sequences = Sequences(panel, shape, train.steps_per_epoch, train.seed)
     lesson.burn_in = sequences.shape.burn_in
-    loader = DataLoader(sequences, batch_size=None)
+    loader, device = DataLoader(sequences, batch_size=None), _device(train.device)
     kept = None if file is None else Kept(file, lesson, loader)
-    if kept is not None and kept.ended():
+    there = kept.found() if kept else None
+    if kept and there and there["ended"]:
+        kept.load_state_dict(there)
         return
-    device = _device(train.device)
     # a thread that is not told so lets each operation run on all cores, and waits there for other processes
     pool = ThreadPoolExecutor(train.threads, initializer=torch.set_num_threads, initargs=(1,))
     with _quiet_lightning(), pool as threads:
         lesson.each = threads.map if device["accelerator"] == "cpu" and _side_by_side(project) else map
-        trainer = pl.Trainer(
-            **device,
-            max_epochs=train.epochs,
-            callbacks=[_patience(train), *([kept] if kept else [])],
-            plugins=[Safely()],
-            logger=False,
-            enable_checkpointing=kept is not None,
-            enable_model_summary=False,
-            enable_progress_bar=False,
-        )
-        behind = file if kept and kept.found() else None
-        trainer.fit(lesson, loader, ckpt_path=behind)
+        _trainer(train, device, kept).fit(lesson, loader, ckpt_path=file if there else None)
 
 
-def _patience(train: TrainSection) -> EarlyStopping:
-    return EarlyStopping("objective", patience=train.patience, check_on_train_epoch_end=True)
+def _trainer(train: TrainSection, device: dict[str, Any], kept: Kept | None) -> pl.Trainer:
+    patience = EarlyStopping("objective", patience=train.patience, check_on_train_epoch_end=True)
+    return pl.Trainer(
+        **device,
+        max_epochs=train.epochs,
+        callbacks=[patience, *([kept] if kept else [])],
+        plugins=[Safely()],
+        logger=False,
+        enable_checkpointing=kept is not None,
+        enable_model_summary=False,
+        enable_progress_bar=False,
+    )
 
 
 def _side_by_side(project: Project) -> bool:

@@ -60,12 +60,12 @@ class Start(NamedTuple):
 
     def members(self, architecture: Architecture) -> dict[str, Tensor] | None:
         """Return the weights to begin with, of members of the same shapes; None where there are none."""
-        if self.warm is None or alike(self.warm.architecture) != alike(architecture):
+        if self.warm is None or _alike(self.warm.architecture) != _alike(architecture):
             return None
         return self.warm.members.state_dict()
 
 
-def alike(architecture: Architecture) -> Architecture:
+def _alike(architecture: Architecture) -> Architecture:
     """Return an architecture without what weights of members do not depend on."""
     return msgspec.structs.replace(architecture, lags=0, dropout=0.0)
 
@@ -89,16 +89,20 @@ def fit(
     _refuse_too_few_rows(panel, project.model.horizon)
     with torch.random.fork_rng(), _one_thread():
         linear = fit_linear(panel, project.model.horizon, project.model.linear)
-        start = Start(linear, kept, warm)
-        lessons = _lessons(project, panel, start, watcher)
+        lessons = _lessons(project, panel, Start(linear, kept, warm), watcher)
         best = min(lessons, key=lambda lesson: lesson.best.objective)
-        forecaster = best.forecaster.cpu().eval()
-        forecaster.load_state_dict(best.weights)
-        forecaster.spread.mul_(torch.from_numpy(best.trust))
+        forecaster = _with_best_weights(best)
         calibration = best.validation.calibrated(forecaster, project.model.levels)
         forecaster.linear = refitted(linear, panel, project.model.horizon)
     epochs = tuple(epoch for lesson in lessons for epoch in lesson.epochs)
     return Fitted(forecaster, best.trust, epochs, best.best, linear, calibration, watcher.stopping())
+
+
+def _with_best_weights(lesson: Lesson) -> Forecaster:
+    forecaster = lesson.forecaster.cpu().eval()
+    forecaster.load_state_dict(lesson.weights)
+    forecaster.spread.mul_(torch.from_numpy(lesson.trust))
+    return forecaster
 
 
 def _lessons(project: Project, panel: Sequence[ScaledSeries], start: Start, watcher: Watcher) -> list[Lesson]:

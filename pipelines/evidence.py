@@ -25,7 +25,7 @@ from forecasting.registry import Run
 from forecasting.ridge import Choice, LinearFit
 from forecasting.scores import Scorecard
 from forecasting.steadiness import Streaming
-from forecasting.training import Epoch
+from forecasting.training import Epoch, Fitted
 from pipelines.promotion import Decision
 
 MOST_SERIES = 4
@@ -78,7 +78,27 @@ def log_comparison(run: Run, paired: Paired, decision: Decision) -> None:
     run.log_metrics({f"gate.{name}": value for name, value in told.items() if math.isfinite(value)})
 
 
-def tried_road(choice: Choice, found: LinearFit) -> dict[str, Any]:
+def log_fit(run: Run, fitted: Fitted, targets: Sequence[str]) -> None:
+    """Log how training went: a curve for each network, which roads and channels were tried, what is trusted."""
+    for epoch in fitted.epochs:
+        run.log_curve(epoch.epoch, _numbers(epoch))
+    run.log_json("linear-road.json", [_tried_road(choice, fitted.linear) for choice in fitted.linear.tried])
+    run.log_json("channels.json", {"chosen": fitted.best.channels, "tried": _best_of_each(fitted.epochs)})
+    run.log_json("trust.json", {"targets": targets, "point, median, scale": fitted.trust.tolist()})
+
+
+def _numbers(epoch: Epoch) -> dict[str, float | None]:
+    """Name the numbers of an epoch by what was trained: each network has its own curves."""
+    numbers = {key: value for key, value in msgspec.to_builtins(epoch).items() if key not in ("epoch", "channels")}
+    return {f"{epoch.channels}.{key}": value for key, value in numbers.items()}
+
+
+def _best_of_each(epochs: Sequence[Epoch]) -> list[Epoch]:
+    ways = dict.fromkeys(epoch.channels for epoch in epochs)
+    return [min((one for one in epochs if one.channels == way), key=lambda epoch: epoch.objective) for way in ways]
+
+
+def _tried_road(choice: Choice, found: LinearFit) -> dict[str, Any]:
     """Return what is recorded of a linear road that was tried."""
     candidate, averaged = choice.candidate._asdict(), choice in found.chosen
     return {"candidate": candidate, "strength": choice.strength, "mse_z": choice.mse_z, "averaged": averaged}

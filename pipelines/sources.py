@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import closing
+from itertools import chain
 
 import msgspec
 import numpy as np
@@ -101,7 +102,7 @@ def _rows(log: Log, stream: Stream, width: int) -> tuple[np.ndarray, np.ndarray,
     (oldest,) = log.oldest([stream.id])
     first = stream.seq + 1 if oldest is None else oldest
     spans = [(stream.id, at, min(at + ROWS - 1, stream.seq)) for at in range(first, stream.seq + 1, ROWS)]
-    rows = [row for span in spans for (part,) in [log.rows([span])] for row in part]
+    rows = list(chain.from_iterable(log.rows([span])[0] for span in spans))
     values = np.frombuffer(b"".join(row.values for row in rows), dtype="<f4").reshape(-1, width)
     times, arrived = (np.array([getattr(row, name) for row in rows], dtype=np.int64) for name in ("time", "arrived"))
     return values, times, arrived

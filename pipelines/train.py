@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -27,9 +27,9 @@ from forecasting.steadiness import Streaming
 from forecasting.training import Epoch, Fitted, fit
 from pipelines.calendar.lease import Lease
 from pipelines.display import show_report, show_streaming, show_trust
-from pipelines.evidence import card_of, log_comparison, log_pictures, road_words, tried_road
+from pipelines.evidence import card_of, log_comparison, log_fit, log_pictures, road_words
 from pipelines.leased import MARK, leased
-from pipelines.matching import Rival, match
+from pipelines.matching import match
 from pipelines.phases import Phases
 from pipelines.progress import watched
 from pipelines.promotion import Decision, decide
@@ -111,45 +111,57 @@ def read(project: Project, settings: Settings, console: Console) -> Given:
 
 def train_on(given: Given, project: Project, place: Place, lease: Lease) -> Trained:
     """Do what `train` does with data that are read, under a lease that is held."""
-    (registry, home, console), prepared, phase = place, given.prepared, given.phases.phase
-    provenance = provenance_of(given.report.digest, prepared.split, git_commit(Path(project.folder)))
-    warm = warm_from(registry, project, prepared, console)
-    kept_in = resumable(home, project, given.report.digest, warm, console)
+    (registry, home, console), report, phase = place, given.report, given.phases.phase
+    provenance = provenance_of(report.digest, given.prepared.split, git_commit(Path(project.folder)))
+    warm = warm_from(registry, project, given.prepared, console)
+    kept_in = resumable(home, project, report.digest, warm, console)
     recorded = registry.run(project.name, git_commit=provenance.git_commit, tags={MARK: lease.mark})
     with closed_in_order(recorded) as run, kept_in as folder:
         _log_inputs(run, project, given)
         with phase("training"), watched(console) as onlooker:
-            fitted = fit(project, prepared.series, onlooker, folder, warm.forecaster if warm else None)
+            fitted = fit(project, given.prepared.series, onlooker, folder, warm.forecaster if warm else None)
         if fitted.stopped:
-            bundle = assemble(project, prepared, fitted.forecaster, _judged(fitted), provenance)
+            bundle = assemble(project, given.prepared, fitted.forecaster, _judged(fitted), provenance)
             raise Interrupted(_keep(run, bundle, home))
-        with phase("recording"):
-            _log_fit(run, fitted, project, console)
-        with phase("backtest"):
-            tested = backtest(fitted.forecaster, fitted.calibration, prepared.series, prepared.panel.columns.targets)
-            streaming = _measure_streaming(run, project, given, fitted, console)
+        tested, streaming = _tested(run, project, given, fitted, console)
         judged = _judged(fitted, tested.scorecard, streaming)
-        bundle = assemble(project, prepared, fitted.forecaster, judged, provenance)
-        with phase("recording"):
-            _log_evidence(run, fitted.epochs, fitted.best, tested, project)
-        with phase("decision"):
-            rival = match(registry, project.name, tested, prepared)
-            decision = decide(tested.scorecard, rival and rival.champion, project.promote, given.report.digest)
-            _log_decision(run, decision, rival, card_of(tested.scorecard, streaming))
+        bundle = assemble(project, given.prepared, fitted.forecaster, judged, provenance)
+        decision = _decided(run, project, given, bundle, tested, registry)
         lease.check()
         with phase("registering"):
-            registered = _register(run, bundle, prepared)
+            registered = _register(run, bundle, given.prepared)
             lease.hold(partial(registry.promote if decision.promote else registry.record, registered, decision))
         seconds = given.phases.seconds
         run.log_metrics({f"seconds.{name}": taken for name, taken in seconds.items()})
-    return Trained(registered, decision, tested.scorecard, given.report, seconds)
+    return Trained(registered, decision, tested.scorecard, report, seconds)
 
 
-def _log_decision(run: Run, decision: Decision, rival: Rival | None, card: str) -> None:
-    verb = "Promoted" if decision.promote else "Not promoted"
-    run.describe(f"{verb}: {decision.reason}.\n\n{card}")
-    if rival and rival.paired:
-        log_comparison(run, rival.paired, decision)
+def _tested(run: Run, project: Project, given: Given, fitted: Fitted, console: Console) -> tuple[Backtest, Streaming]:
+    """Judge on the test rows, and measure streaming; record both and how training went."""
+    prepared, phase = given.prepared, given.phases.phase
+    with phase("recording"):
+        log_fit(run, fitted, project.data.targets)
+        show_trust(fitted.trust, console)
+    with phase("backtest"):
+        tested = backtest(fitted.forecaster, fitted.calibration, prepared.series, prepared.panel.columns.targets)
+        streaming = _measure_streaming(run, project, given, fitted, console)
+    with phase("recording"):
+        _log_evidence(run, fitted.epochs, fitted.best, tested, project)
+    return tested, streaming
+
+
+def _decided(
+    run: Run, project: Project, given: Given, bundle: Bundle, tested: Backtest, registry: Registry
+) -> Decision:
+    """Compare with the version in production, and record what comes of it."""
+    with given.phases.phase("decision"):
+        rival = match(registry, project.name, tested, given.prepared)
+        decision = decide(tested.scorecard, rival and rival.champion, project.promote, given.report.digest)
+        verb = "Promoted" if decision.promote else "Not promoted"
+        run.describe(f"{verb}: {decision.reason}.\n\n{card_of(tested.scorecard, bundle.streaming)}")
+        if rival and rival.paired:
+            log_comparison(run, rival.paired, decision)
+    return decision
 
 
 def _log_inputs(run: Run, project: Project, given: Given) -> None:
@@ -157,27 +169,6 @@ def _log_inputs(run: Run, project: Project, given: Given) -> None:
     run.log_params({key: value for key, value in settings.items() if key != "folder"})
     run.log_json("data-report.json", given.report.to_json())
     run.log_dataset(given.prepared.panel, project.public().data.source, given.report.digest, "training")
-
-
-def _log_fit(run: Run, fitted: Fitted, project: Project, console: Console) -> None:
-    for epoch in fitted.epochs:
-        run.log_curve(epoch.epoch, _numbers(epoch))
-    tried = [tried_road(choice, fitted.linear) for choice in fitted.linear.tried]
-    run.log_json("linear-road.json", tried)
-    run.log_json("channels.json", {"chosen": fitted.best.channels, "tried": _best_of_each(fitted.epochs)})
-    run.log_json("trust.json", {"targets": project.data.targets, "point, median, scale": fitted.trust.tolist()})
-    show_trust(fitted.trust, console)
-
-
-def _numbers(epoch: Epoch) -> dict[str, float | None]:
-    """Name the numbers of an epoch by what was trained: each network has its own curves."""
-    numbers = {key: value for key, value in msgspec.to_builtins(epoch).items() if key not in ("epoch", "channels")}
-    return {f"{epoch.channels}.{key}": value for key, value in numbers.items()}
-
-
-def _best_of_each(epochs: Sequence[Epoch]) -> list[Epoch]:
-    ways = dict.fromkeys(epoch.channels for epoch in epochs)
-    return [min((one for one in epochs if one.channels == way), key=lambda epoch: epoch.objective) for way in ways]
 
 
 def _measure_streaming(run: Run, project: Project, given: Given, fitted: Fitted, console: Console) -> Streaming:

@@ -10,12 +10,17 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float, Int
 
+from forecasting.calendar import nanoseconds
 from forecasting.reading.tables import Table, refuse_too_many
 from forecasting.statics import StaticValue
 
 if TYPE_CHECKING:
     from forecasting.sections import DataSection
-    from forecasting.series import Panel
+    from forecasting.series import Panel, Series
+
+
+_SERIES, _ARRIVED = "\0series", "\0arrived"
+"""Columns that no table has."""
 
 
 class Observed(NamedTuple):
@@ -33,8 +38,7 @@ def joined(history: Panel | None, digest: str, streams: Sequence[Observed], data
 
     Of the rows of a series at one time the one that arrived last counts, and a stream's before that of the history.
     """
-    parts = [_past(one.id, one.index, one.values, one.static, data) for one in history or ()]
-    parts += [_frame(one, data) for one in streams]
+    parts = [_frame(one, data) for one in (*map(_kept, history or ()), *streams)]
     refuse_too_many(source, sum(map(len, parts)))
     frame = pd.concat(parts, ignore_index=True).sort_values([_SERIES, _ARRIVED], kind="stable")
     frame = frame.drop_duplicates([_SERIES, data.time], keep="last")
@@ -45,27 +49,18 @@ def joined(history: Panel | None, digest: str, streams: Sequence[Observed], data
     return Table(source, _digest(digest, streams), tuple(names), frame)
 
 
-_SERIES, _ARRIVED = "\0series", "\0arrived"
+def _kept(one: Series) -> Observed:
+    times = nanoseconds(one.index)
+    return Observed(one.id, times, one.values, np.zeros_like(times), one.static)
 
 
 def _frame(one: Observed, data: DataSection) -> pd.DataFrame:
-    return _past(one.series, pd.DatetimeIndex(one.times, tz="UTC"), one.values, one.static, data, one.arrived)
-
-
-def _past(
-    series: str,
-    index: pd.DatetimeIndex,
-    values: Float[np.ndarray, "rows column"],
-    static: Mapping[str, StaticValue],
-    data: DataSection,
-    arrived: Int[np.ndarray, " rows"] | int = 0,
-) -> pd.DataFrame:
     """Return rows as a frame, without those in which nothing was observed: they are made again where they belong."""
-    frame = pd.DataFrame(values, columns=list(data.columns.row))
-    frame.insert(0, data.time, index)
-    frame = frame.assign(**{name: static.get(name) for name in data.static})
-    frame[_SERIES], frame[_ARRIVED] = series, arrived
-    return frame.iloc[np.flatnonzero(np.isfinite(values).any(axis=1))]
+    frame = pd.DataFrame(one.values, columns=list(data.columns.row))
+    frame.insert(0, data.time, pd.DatetimeIndex(one.times, tz="UTC"))
+    frame = frame.assign(**{name: one.static.get(name) for name in data.static})
+    frame[_SERIES], frame[_ARRIVED] = one.series, one.arrived
+    return frame.iloc[np.flatnonzero(np.isfinite(one.values).any(axis=1))]
 
 
 def _with_statics(frame: pd.DataFrame, data: DataSection) -> pd.DataFrame:

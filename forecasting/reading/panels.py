@@ -10,7 +10,6 @@ import msgspec
 from forecasting.addresses import is_address
 from forecasting.errors import DataError, DataRejected
 from forecasting.plausible import screen_panel
-from forecasting.project import with_source
 from forecasting.reading.checking import check_header, read_ids, read_values, wanted_columns, without_blank_rows
 from forecasting.reading.database import read_query
 from forecasting.reading.files import read_files
@@ -44,14 +43,14 @@ def read_panel(project: Project) -> tuple[Panel, DataReport]:
         UnreadableSource: it is no table.
         DataRejected: a finding refuses the rows; the error carries the report.
     """
-    return panel_from_table(_table(project), project)
+    return panel_from_table(_table(project, project.data.source), project)
 
 
-def _table(project: Project) -> Table:
-    data, wanted = project.data, wanted_columns(project.data)
-    if is_address(data.source):
-        return read_query(data.source, data.query or "", Path(project.folder), wanted)
-    return read_files(project.source, wanted)
+def _table(project: Project, source: str) -> Table:
+    folder, wanted = Path(project.folder), wanted_columns(project.data)
+    if is_address(source):
+        return read_query(source, project.data.query or "", folder, wanted)
+    return read_files(folder / source, wanted)
 
 
 def read_history(project: Project, path: Path) -> tuple[Panel, DataReport]:
@@ -76,8 +75,7 @@ def read_joined(project: Project, streams: Sequence[Observed]) -> tuple[Panel, D
     """
     history, found = None, None
     if project.data.history is not None:
-        table = _table(with_source(project, project.data.history))
-        history, found = _panel(table, project, _lay)
+        history, found = _panel(_table(project, project.data.history), project, _lay)
     source = " joined to ".join(["the observation log", *([found.source] if found else [])])
     table = joined(history, found.digest if found else "", streams, project.data, source)
     panel, report = panel_from_table(table, project)

@@ -61,11 +61,7 @@ def correct(change: Change, replay_rows: int) -> Outcomes:
     if not stream.tracker:  # nothing was pushed yet, so nothing follows
         log.correct(Correction(change.row, _advance(stream, b"", "", 0), {}, [], []))
         return _outcome(model, stream, None, changed=True)
-    find_origins(model, log, [stream], replay_rows)
-    replay = begin_replay(change.models, model, Patched(log, change.row), stream, change.row.seq)
-    if stream.seq - replay.seq > MOST_ROWS:
-        message = f"more than {MOST_ROWS} rows would have to be played again; correct newer rows only"
-        raise NoSuchObservation(message)
+    replay = _replay(change, replay_rows)
     followed = _follow(change, replay)
     held, shape = replay.held, replay.model.tracking.shape
     tracker = held.tracker[0].tobytes()
@@ -79,6 +75,16 @@ def correct(change: Change, replay_rows: int) -> Outcomes:
         )
     )
     return _outcome(model, stream, followed.issued[-1] if followed.issued else None, changed=True)
+
+
+def _replay(change: Change, replay_rows: int) -> Replay:
+    find_origins(change.model, change.log, [change.stream], replay_rows)
+    patched = Patched(change.log, change.row)
+    replay = begin_replay(change.models, change.model, patched, change.stream, change.row.seq)
+    if change.stream.seq - replay.seq > MOST_ROWS:
+        message = f"more than {MOST_ROWS} rows would have to be played again; correct newer rows only"
+        raise NoSuchObservation(message)
+    return replay
 
 
 def changed_row(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import urllib.error
 import urllib.request
 
 from forecasting.log.interface import Log
@@ -23,7 +22,7 @@ class Drift:
         self._log: Log | None = None
 
     def streams(self, model: str) -> int:
-        """Return how many streams of a model drift; 0 also where nobody can tell.
+        """Return how many streams of a model drift; 0 also where there is no ledger and the service does not answer.
 
         Raises:
             LogUnavailable: the database of the log does not answer.

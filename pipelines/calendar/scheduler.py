@@ -72,9 +72,13 @@ class Scheduler:
             self._say(str(error))
 
     def _drifting(self, project: Project) -> int:
-        """Return how many streams drift, if these are enough to retrain."""
+        """Return how many streams drift, if these are enough to retrain; where the ledger is away the clock goes on."""
         enough = project.schedule.drift
-        found = self._drift.streams(project.name) if enough else 0
+        try:
+            found = self._drift.streams(project.name) if enough else 0
+        except LogUnavailable as error:
+            self._say(f"{project.name}: whether streams drift is not known: {error}")
+            return 0
         return found if found >= enough else 0
 
     def _retrain(self, entry: _Entry, step: Run, drifting: int) -> None:

@@ -74,6 +74,22 @@ def waves(seed: int = 0) -> list[np.ndarray]:
     return [(10 + 5 * np.sin(hour) + noise[0]).round(3), (100 + 20 * np.cos(hour) + 4 * noise[1]).round(3)]
 
 
+def others() -> list[np.ndarray]:
+    """Two waves of another period and size: what was learnt from `waves` is wrong for them."""
+    draw, hour = np.random.default_rng(1), np.arange(ROWS) * 2 * np.pi / 7
+    noise = draw.normal(size=(2, ROWS))
+    return [(10 + 40 * np.sin(hour) + noise[0]).round(3), (100 + 150 * np.cos(hour) + 4 * noise[1]).round(3)]
+
+
+def write_rows_behind(path: Path, history: Path, columns: Iterable[np.ndarray]) -> None:
+    """Write rows that begin an hour after those of another file."""
+    table = pd.DataFrame(dict(zip("xy", columns, strict=True)))
+    last = pd.read_csv(history)["time"].iloc[-1]
+    times = pd.date_range(last, periods=len(table) + 1, freq="h")[1:]
+    table.insert(0, "time", times.strftime("%Y-%m-%dT%H:%M:%SZ"))
+    table.to_csv(path, index=False)
+
+
 def walks(seed: int = 0) -> list[np.ndarray]:
     """Two random walks, which nothing forecasts better than their last value."""
     return list(np.random.default_rng(seed).normal(size=(2, ROWS)).cumsum(axis=1).round(3))

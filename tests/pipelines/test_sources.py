@@ -36,30 +36,25 @@ def push(
     static: str = "{}",
 ) -> None:
     """Log rows of a stream, by the hour that they are of."""
-    data = project.data
+    data, number = project.data, secrets.randbits(63)
     contract = contract or contract_of(data.columns, data.freq, data.timezone)
-    key, number, times = (
-        Key(data.principal or ANONYMOUS, project.name, stream),
-        secrets.randbits(63),
-        nanoseconds(HOURS),
-    )
-    hours = range(min(rows), max(rows) + 1)
-    blank = np.full(len(data.columns.row), np.nan, np.float32)
-    observations = [
-        Observation(
-            number,
-            seq,
-            int(times[hour]),
-            np.asarray(rows.get(hour, blank), "<f4").tobytes(),
-            1,
-            int(Kind.PUSHED if hour in rows else Kind.FILLER),
-        )
-        for seq, hour in enumerate(hours)
-    ]
-    advance = Advance(number, -1, 0, len(hours) - 1, int(times[max(rows)]), b"", "", 0)
-    new = Stream(number, key, None, static, contract, 1)
+    new = Stream(number, Key(data.principal or ANONYMOUS, project.name, stream), None, static, contract, 1)
+    observations = _observations(number, rows, len(data.columns.row))
+    last = observations[-1]
     with closing(open_log(settings.log_url, settings.home / FILE)) as log:
-        log.commit(Commit([new], [advance], observations, [], [], []))
+        log.commit(Commit([new], [Advance(number, -1, 0, last.seq, last.time, b"", "", 0)], observations, [], [], []))
+
+
+def _observations(stream: int, rows: Mapping[int, np.ndarray], width: int) -> list[Observation]:
+    """Return a row for each hour from the first to the last, a filler where none is given."""
+    blank, times = np.full(width, np.nan, np.float32), nanoseconds(HOURS).tolist()
+    kinds = {True: int(Kind.PUSHED), False: int(Kind.FILLER)}
+    return [
+        Observation(
+            stream, seq, times[hour], np.asarray(rows.get(hour, blank), "<f4").tobytes(), 1, kinds[hour in rows]
+        )
+        for seq, hour in enumerate(range(min(rows), max(rows) + 1))
+    ]
 
 
 @pytest.fixture
@@ -197,6 +192,12 @@ def test_keys_that_contradict_each_other_are_refused(tmp_path: Path, data: dict[
     with pytest.raises(ProjectError) as caught:
         load_project(write_project(tmp_path, **data))
     assert said in str(caught.value)
+
+
+def test_a_password_in_the_history_is_not_shown(tmp_path: Path) -> None:
+    url = "postgresql://reader:secret@db.example/plant"
+    project = load_project(write_project(tmp_path, source="log", history=url, query="SELECT 1"))
+    assert project.public().data.history == "postgresql://reader:***@db.example/plant"
 
 
 def test_the_log_may_be_in_postgresql_and_a_model_is_trained_from_it(tmp_path: Path, postgres_url: str) -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -16,7 +18,12 @@ from forecasting.keys import ANONYMOUS
 from forecasting.log.opening import FILE, open_log
 from forecasting.log.records import Advance, Commit, Key, Stream
 from pipelines.calendar.drift import Drift
+from pipelines.processes import free_port, running, wait_for
 from pipelines.settings import Settings
+from tests.pipelines.command import gatecast, others, write_rows_behind
+
+if TYPE_CHECKING:
+    from tests.pipelines.conftest import Shop
 
 
 def begin(settings: Settings, number: int, drift: int) -> None:
@@ -36,7 +43,7 @@ def test_streams_that_drift_are_counted_in_the_ledger(address: tuple[str | None,
 
 
 class Service(BaseHTTPRequestHandler):
-    """Answers as a service does whose ledger is in its memory."""
+    """Answers what a service would, and what none should."""
 
     body = b""
 
@@ -77,3 +84,18 @@ def test_a_service_that_is_away_or_strange_tells_of_no_drift(tmp_path: Path) -> 
         assert drift.streams("plant") == 0
     with answering(b"<html>") as url, closing(Drift(Settings(home=tmp_path, url=url, key="secret"))) as drift:
         assert drift.streams("plant") == 0
+
+
+def test_a_service_whose_ledger_is_in_its_memory_tells_which_streams_drift(shop: Shop, tmp_path: Path) -> None:
+    write_rows_behind(tmp_path / "new.csv", shop.data, others())
+    port = free_port()
+    url = f"http://127.0.0.1:{port}"
+    settings = Settings(home=shop.home, log_url="memory", url=url)
+    environ = settings.environment() | {"GATECAST_LOG_URL": "memory"}
+    command = [sys.executable, "-m", "pipelines", "serve", "--port", str(port)]
+    with running(command, tmp_path / "log", environ) as process, closing(Drift(settings)) as drift:
+        wait_for(f"{url}/readyz", process, tmp_path / "log")
+        assert drift.streams("tiny") == 0
+        for part in (["--data", shop.data, "--import"], ["--data", tmp_path / "new.csv"]):
+            assert gatecast(shop.home, "stream", "tiny", *part, "--url", url).code == 0
+        assert drift.streams("tiny") == 1

@@ -7,11 +7,13 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from forecasting.log.connecting import Database
+from forecasting.log.opening import FILE
 from pipelines.calendar import store
 from pipelines.calendar.due import Outcome, Run
 from pipelines.calendar.lease import take
@@ -144,3 +146,16 @@ def test_streams_that_drift_are_a_reason_to_retrain(plant: Path, drift: int, ret
     assert ("; 1 stream of it drifting" in said[0]) is retrained
     assert ("plant: done (exit code 0)" in said[0]) is retrained
     assert "done" not in said[1]  # not again within hours
+
+
+def test_a_ledger_that_cannot_be_read_does_not_stop_the_clock(plant: Path) -> None:
+    plant.write_text(f'{plant.read_text()}\n[schedule]\ncron = "* * * * *"\n')
+    home, due = plant.parent / "home", time.time() // 60 * 60 - 600
+    with closing(open_calendar(None, home)) as calendar:
+        assert claim(calendar, "plant", None, Run(due, 1))
+        finish(calendar, "plant", Run(due, 1), Outcome.DONE)
+    (home / FILE).write_bytes(b"no database" * 1000)
+    command = [sys.executable, "-m", "pipelines", "schedule", str(plant), "--once"]
+    said = subprocess.run(command, env=environ(plant), capture_output=True, text=True, check=True).stdout
+    assert "plant: whether streams drift is not known: " in said
+    assert "plant: done (exit code 0)" in said
