@@ -40,10 +40,10 @@ def serving() -> Iterator[Server]:
 
 
 @contextmanager
-def database(server: str) -> Iterator[str]:
-    """Make a database at a server, and drop it afterwards; return its address."""
+def database(server: str, how: str = "") -> Iterator[str]:
+    """Make a database at a server, in some way, and drop it afterwards; return its address."""
     name = f"t{uuid4().hex}"
-    _run(server, f"CREATE DATABASE {name}")
+    _run(server, f"CREATE DATABASE {name} {how}")
     yield sqlalchemy.make_url(server).set(database=name).render_as_string(hide_password=False)
     _run(server, f"DROP DATABASE {name} WITH (FORCE)")
 

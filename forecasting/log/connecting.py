@@ -27,6 +27,7 @@ _CHECKPOINT_PAGES = 8_000  # a page written many times between two checkpoints i
 _CACHE_KIB = 65_536
 _OUTRUN_STATES = {"40001", "40P01"}  # PostgreSQL: serialization failure, deadlock
 _POSTGRESQL = {
+    "client_encoding": "utf8",  # of a database in SQL_ASCII the driver would give bytes for texts
     "connect_timeout": _WAIT_SECONDS,
     "tcp_user_timeout": 1000 * _WAIT_SECONDS,
     "keepalives_idle": _WAIT_SECONDS,  # a server that lost its power says nothing

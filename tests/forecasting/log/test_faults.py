@@ -6,6 +6,7 @@ import os
 import sqlite3
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -62,6 +63,14 @@ def test_a_database_that_the_server_does_not_have_is_told(path: Path, postgres_s
     url = sqlalchemy.make_url(postgres_server.get_uri()).set(database="gone")
     with pytest.raises(LogUnavailable, match='database "gone" does not exist'):
         open_log(url.render_as_string(hide_password=False), path)
+
+
+def test_a_database_without_an_encoding_holds_texts_as_any_other(path: Path, postgres_server: postgres.Server) -> None:
+    how = "ENCODING 'SQL_ASCII' LOCALE 'C' TEMPLATE template0"
+    with postgres.database(postgres_server.get_uri(), how) as url, closing(open_log(url, path)) as log:
+        log.commit(a_push(STREAM, 0, 3))
+        (found,) = log.streams(STREAM.key.principal, STREAM.key.model, "", 9)
+        assert found.key == STREAM.key
 
 
 def test_a_file_that_is_no_database_is_told_and_left_alone(path: Path) -> None:
