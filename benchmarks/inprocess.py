@@ -12,6 +12,7 @@ from benchmarks.measuring import Way, interleaved, milliseconds, ratio
 from benchmarks.publishing import Table, publish
 from forecasting.bundle import FORMAT, Bundle, Spec
 from forecasting.calendar import Calendar
+from forecasting.cells import fused_of
 from forecasting.columns import Columns
 from forecasting.members import Architecture, Member
 from forecasting.network import Forecaster, Rows
@@ -112,7 +113,7 @@ def _cells(bundle: Bundle) -> Callable[[], object]:
 
 def _cell(member: Member) -> Callable[[], object]:
     folds = member.architecture.folds
-    inputs, state = torch.randn(folds, ROWS, member.cell.rnn.input_size), member.cell.initial_state(folds)
+    inputs, state = torch.randn(folds, ROWS, fused_of(member.cell).input_size), member.cell.initial_state(folds)
     return lambda: member.cell.unroll(inputs, state)
 
 

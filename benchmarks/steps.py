@@ -13,6 +13,7 @@ from benchmarks.inprocess import COLUMNS, NEWEST, Case, bundle_of
 from benchmarks.measuring import Way, interleaved, ratio
 from benchmarks.publishing import Table, publish
 from forecasting.bundle import Bundle
+from forecasting.cells import fused_of
 from forecasting.engines import CompiledEngine, EagerSteps, Inputs, StepEngine, Steps, steps_for
 from forecasting.members import Member
 
@@ -128,7 +129,7 @@ def _step(engine: StepEngine, row: Steps, streams: int) -> Way:
 def _cell(bundle: Bundle, streams: int) -> Way:
     """Step bare cells of the same shape: products of matrices and nothing but what the gates need."""
     a, member = bundle.forecaster.architecture, cast("Member", bundle.forecaster.members[0])
-    widths = [member.cell.rnn.input_size, *[a.hidden] * (a.layers - 1)]
+    widths = [fused_of(member.cell).input_size, *[a.hidden] * (a.layers - 1)]
     columns = {"lstm": 4, "gru": 3}[a.cell] * a.hidden
     first = _drawn(streams * a.folds, widths[0])
     matrices = [_drawn(width + a.hidden, columns) for width in widths]

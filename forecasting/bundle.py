@@ -37,7 +37,7 @@ from forecasting.agreement import (
 )
 from forecasting.calendar import Calendar
 from forecasting.card import Card
-from forecasting.cells import FUSED
+from forecasting.cells import SYSTEMS
 from forecasting.columns import Columns
 from forecasting.conformal import Calibration
 from forecasting.errors import CorruptBundle, IncompatibleBundle
@@ -186,8 +186,8 @@ def _refuse_misfits(bundle: Bundle) -> None:
 
 
 def _forecaster(architecture: Architecture, weights: bytes) -> Forecaster:
-    if architecture.cell not in FUSED:
-        message = f"the bundle has the cell {architecture.cell!r}; this version reads {', '.join(FUSED)}: upgrade"
+    if architecture.cell not in SYSTEMS:
+        message = f"the bundle has the cell {architecture.cell!r}; this version reads {', '.join(SYSTEMS)}: upgrade"
         raise IncompatibleBundle(message)
     try:
         forecaster = Forecaster(architecture)

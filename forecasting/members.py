@@ -14,7 +14,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from forecasting.cells import CellState, FusedCell
+from forecasting.cells import CellState, cell_of
 from forecasting.filling import LONGEST_ABSENCE, Filled
 
 VIEWS = 4  # of each column: level, change, mask, absence
@@ -81,7 +81,7 @@ class Member(nn.Module):
         own = VIEWS * a.seen if a.channels == "joint" else VIEWS * (1 + a.seen - a.targets) + min(a.targets, WIDEST)
         embedded = sum(min(codes, WIDEST) for codes in a.categories)
         features = own + a.calendar + 2 * a.known + a.statics + embedded
-        self.cell = FusedCell(a.cell, features, a.hidden, a.layers, a.dropout)
+        self.cell = cell_of(a.cell, features, a.hidden, a.layers, a.dropout)
         self.head = _zeros(nn.Linear(a.hidden, OUTPUTS * a.horizon * a.targets // a.folds))
         if a.channels == "independent":
             self.channel = nn.Embedding(a.targets, min(a.targets, WIDEST))

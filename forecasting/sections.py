@@ -14,7 +14,17 @@ from forecasting.transforms import PLAIN, Transform
 Count = Annotated[int, Meta(ge=1)]
 Level = Annotated[int, Meta(ge=1, le=99)]
 Nature = Literal["none", "log1p"] | Transform
-CellName = Literal["lstm", "gru", "rnn"]
+CellName = Literal[
+    "lstm",
+    "gru",
+    "rnn",
+    "question",
+    "lstm1997",
+    "alternative1",
+    "alternative1_deep",
+    "alternative1_skip",
+    "alternative2",
+]
 
 
 class Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -76,6 +86,8 @@ def _bounded(transform: Transform) -> Transform:
 class ModelSection(Section, frozen=True):
     """The architecture. `horizon` is in steps of `freq`, `levels` are those of the intervals in percent.
 
+    `cell` is one of `cells.systems`; those behind the first three are there to be compared with, and slower.
+
     `channels`: one network that sees all targets together, or one shared by the targets that sees each alone. `linear`:
     the linear road of a target sees its own past (channel), that of all, or is left out. Both are chosen on validation
     rows when `auto`.
@@ -95,7 +107,8 @@ class TrainSection(Section, frozen=True):
     """How the network is fitted. Lengths are in rows.
 
     At most `threads` members learn side by side, each on one thread: the weights are the same whatever their number.
-    With `warm` they begin as those of the version in production, where these fit.
+    `keep_bias` is what the keep gates begin as: `default`, `one` or `chrono(T)`, a memory of up to T rows (`chrono`: of
+    `length`). With `warm` members begin as those of the version in production, where these fit.
     """
 
     seed: Annotated[int, Meta(ge=0, lt=2**32)] = 0
@@ -109,6 +122,7 @@ class TrainSection(Section, frozen=True):
     learning_rate: Annotated[float, Meta(gt=0, le=1)] = 6e-3
     weight_decay: Annotated[float, Meta(ge=0)] = 1e-2
     clip: Annotated[float, Meta(gt=0)] = 1.0
+    keep_bias: str = "default"
     threads: Annotated[int, Meta(ge=1, le=64)] = 8
     device: Annotated[str, Meta(pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$")] = "auto"
     warm: bool = False

@@ -14,6 +14,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from forecasting.cells import KeepBias, begin_keeping
 from forecasting.conformal import Calibration
 from forecasting.errors import DataError, Diverged
 from forecasting.lesson import Epoch, Lesson, Watcher
@@ -140,6 +141,8 @@ def _lesson(
     road = start.linear.road
     forecaster = Forecaster(architecture_of(project, panel, road.shape.lags, channels))
     forecaster.linear = road
+    for member in forecaster.members:
+        begin_keeping(member.cell, KeepBias.of(project.train.keep_bias, project.train.length))  # type: ignore[arg-type]
     warm = start.members(forecaster.architecture)
     lesson = Lesson(forecaster, validation_of(forecaster, panel), project.train, watcher, rival, warm)
     run(lesson, project, panel, start.file(channels))

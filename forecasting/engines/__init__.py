@@ -8,11 +8,12 @@ stepped.py    streams on one core of a CPU: a row at a time costs microseconds
 packing.py    the weights as the kernel takes them, and the layout of a state
 kernel.py     a row of many streams, compiled by numba
 
-An engine is chosen by device alone, never by load or by a stopwatch: the same request to the same model gives the same
-bytes on every start. numba takes half a second to import, and compiles once on a machine: only who asks for the steps
-of a network on a CPU pays for it.
+An engine is chosen by device and cell alone, never by load or by a stopwatch: the same request to the same model gives
+the same bytes on every start. numba takes half a second to import, and compiles once on a machine: only who asks for
+the steps of a network on a CPU pays for it.
 """
 
+from forecasting.cells import FUSED
 from forecasting.engines.compiled import CompiledEngine
 from forecasting.engines.eager import EagerEngine, EagerSteps
 from forecasting.engines.interface import Engine, Inputs, States, StepEngine, Steps, ZForecast
@@ -35,13 +36,18 @@ __all__ = [
 
 def engine_for(forecaster: Forecaster) -> Engine:
     """Return the engine that measures best on the device of the weights (`benchmarks/inprocess.py` measures both)."""
-    return CompiledEngine(forecaster) if forecaster.spread.device.type == "cpu" else EagerEngine(forecaster)
+    return CompiledEngine(forecaster) if _compiles(forecaster) else EagerEngine(forecaster)
 
 
 def steps_for(forecaster: Forecaster) -> StepEngine:
     """Return what steps the streams of a network on the device of its weights (`benchmarks/steps.py` measures both)."""
-    if forecaster.spread.device.type != "cpu":
+    if not _compiles(forecaster):
         return EagerSteps(forecaster)
     from forecasting.engines.stepped import CompiledSteps  # noqa: PLC0415 - numba, see above
 
     return CompiledSteps(forecaster)
+
+
+def _compiles(forecaster: Forecaster) -> bool:
+    """Tell whether the compiled engines know the cell, and the device."""
+    return forecaster.spread.device.type == "cpu" and forecaster.architecture.cell in FUSED

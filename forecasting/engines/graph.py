@@ -18,6 +18,7 @@ import onnx
 import onnxruntime
 from onnx import TensorProto, helper, numpy_helper
 
+from forecasting.cells import fused_of
 from forecasting.members import Member
 from forecasting.network import Forecaster
 
@@ -42,7 +43,7 @@ def _model(members: list[Member]) -> onnx.ModelProto:
     nodes: list[onnx.NodeProto] = []
     weights, inputs, outputs = [numpy_helper.from_array(np.array([1]), "direction")], [], []
     for place, member in enumerate(members):
-        rnn = member.cell.rnn
+        rnn = fused_of(member.cell)
         inputs.append(_tensor(f"rows{place}", ["time", "batch", rnn.input_size]))
         for layer in range(rnn.num_layers):
             nodes.extend(_nodes(member, place, layer))
@@ -58,7 +59,7 @@ def _tensor(name: str, shape: list[str | int]) -> onnx.ValueInfoProto:
 
 def _nodes(member: Member, place: int, layer: int) -> Iterator[onnx.NodeProto]:
     """Yield a layer and, where another follows, its outputs without the axis of directions."""
-    cell, rnn, at = member.architecture.cell, member.cell.rnn, f"{place}.{layer}"
+    cell, rnn, at = member.architecture.cell, fused_of(member.cell), f"{place}.{layer}"
     rows = f"out{place}.{layer - 1}" if layer else f"rows{place}"
     above = layer + 1 < rnn.num_layers
     made = [f"all{at}" if above else "", f"last{at}"]
@@ -70,7 +71,7 @@ def _nodes(member: Member, place: int, layer: int) -> Iterator[onnx.NodeProto]:
 
 def _weights(member: Member, place: int, layer: int) -> Iterator[onnx.TensorProto]:
     def part(name: str) -> np.ndarray:
-        torchs = member.cell.rnn.get_parameter(f"{name}_l{layer}").detach().cpu().numpy()
+        torchs = fused_of(member.cell).get_parameter(f"{name}_l{layer}").detach().cpu().numpy()
         gates = np.split(torchs, len(ORDERS[member.architecture.cell]))
         return np.concatenate([gates[gate] for gate in ORDERS[member.architecture.cell]])
 
