@@ -11,6 +11,7 @@ from forecasting.columns import Columns
 from forecasting.conformal import Calibration
 from forecasting.errors import CorruptBundle
 from forecasting.members import Architecture
+from forecasting.remembering import Memory
 from forecasting.scaling import Scale, Scaler
 from forecasting.statics import Statics
 from forecasting.steadiness import Streaming
@@ -98,6 +99,11 @@ def calibration_widths(calibration: Calibration, architecture: Architecture) -> 
 def streaming_widths(streaming: Streaming, lookback: int) -> Iterator[Width]:
     """Yield the length of the windows that the carried forecaster was held against."""
     yield Width("streaming.json", "rows in a window", streaming.window, "the lookback in spec.json", lookback)
+
+
+def memory_widths(memory: Memory, architecture: Architecture) -> Iterator[Width]:
+    """Yield the layers whose gates were looked at."""
+    yield Width("memory.json", "layers", len(memory.layers), "those of the cells in spec.json", architecture.layers)
 
 
 def _shape(nested: Any) -> tuple[int, ...]:

@@ -77,6 +77,7 @@ def assemble(
         calibration=judged.calibration,
         scorecard=judged.scorecard,
         streaming=judged.streaming,
+        memory=judged.memory,
         card=write_card(project, prepared.panel, prepared.split, prepared.scales, judged),
     )
     trained = [one for one in prepared.series if one.train.stop > 1]

@@ -6,13 +6,14 @@ scaler.json          z statistics, transforms and plausible limits, by series
 statics.json         static covariates: how they become numbers, and their values by series
 calibration.json     where the quantiles of a forecast lie, by step and column
 scorecard.json       the backtest it was judged by
-streaming.json       how long it remembers, and what being carried does to its errors
+streaming.json       what being carried does to its errors, and how long a history changes them
+memory.json          how far back it looks, and what its gates do
 card.json            for people: data, period, scores, limits
 golden.json          windows with the forecasts they gave when the bundle was written
 manifest.json        sha256 of every other file
 
-Statics, calibration, scorecard, streaming, golden windows and card may be absent from the manifest: then they are not
-known.
+Statics, calibration, scorecard, streaming, memory, golden windows and card may be absent from the manifest: then they
+are not known.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from safetensors.torch import save as save_tensors
 
 from forecasting.agreement import (
     calibration_widths,
+    memory_widths,
     refuse_misfits,
     scaler_widths,
     spec_widths,
@@ -43,6 +45,7 @@ from forecasting.conformal import Calibration
 from forecasting.errors import CorruptBundle, IncompatibleBundle
 from forecasting.members import Architecture
 from forecasting.network import Forecaster
+from forecasting.remembering import Memory
 from forecasting.scaled import Scales
 from forecasting.scaling import Scaler
 from forecasting.scores import Scorecard
@@ -117,6 +120,7 @@ class Bundle:
     calibration: Calibration | None = None
     scorecard: Scorecard | None = None
     streaming: Streaming | None = None
+    memory: Memory | None = None
     golden: tuple[Golden, ...] = ()
     card: Card | None = None
 
@@ -138,6 +142,7 @@ def save_bundle(bundle: Bundle, folder: Path) -> None:
         "calibration.json": _json(bundle.calibration),
         "scorecard.json": _json(bundle.scorecard),
         "streaming.json": _json(bundle.streaming),
+        "memory.json": _json(bundle.memory),
         "golden.json": _json(bundle.golden),
         "card.json": _json(bundle.card),
     }
@@ -164,6 +169,7 @@ def load_bundle(folder: Path, device: str = "cpu") -> Bundle:
         calibration=_optional(files, "calibration.json", Calibration | None),
         scorecard=_optional(files, "scorecard.json", Scorecard | None),
         streaming=_optional(files, "streaming.json", Streaming | None),
+        memory=_optional(files, "memory.json", Memory | None),
         golden=_optional(files, "golden.json", tuple[Golden, ...], ()),
         card=_optional(files, "card.json", Card | None),
     )
@@ -181,6 +187,7 @@ def _refuse_misfits(bundle: Bundle) -> None:
             statics_widths(bundle.statics, architecture, columns),
             calibration_widths(bundle.calibration, architecture) if bundle.calibration else (),
             streaming_widths(bundle.streaming, bundle.spec.lookback) if bundle.streaming else (),
+            memory_widths(bundle.memory, architecture) if bundle.memory else (),
         )
     )
 

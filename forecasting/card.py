@@ -55,7 +55,8 @@ class Card(msgspec.Struct, frozen=True, kw_only=True):
     """Data, architecture, scores and limits of a model.
 
     `trusted` is the mean share of the network's corrections that validation rows speak for, 0 to 1. `limits` are
-    sentences for people, `streaming` is one: whether the model may be carried from row to row; None is unknown.
+    sentences for people, `streaming` is one: whether the model may be carried from row to row; `memory` another: how
+    far back it looks. None is unknown.
     """
 
     data: CardData
@@ -67,3 +68,4 @@ class Card(msgspec.Struct, frozen=True, kw_only=True):
     scores: tuple[CardScore, ...]
     limits: tuple[str, ...]
     streaming: str | None = None
+    memory: str | None = None

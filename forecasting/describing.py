@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 from jaxtyping import Float
 
 from forecasting.card import Card, CardColumn, CardData, CardScore
 from forecasting.conformal import Calibration
 from forecasting.members import Architecture
 from forecasting.project import Project
+from forecasting.remembering import Memory
 from forecasting.scaled import Scales
 from forecasting.scaling import Scaler
 from forecasting.scores import Scorecard
@@ -20,6 +23,9 @@ from forecasting.transforms import Bounds
 
 SCORES = ("mse_z", "mae_z", "mql", "coverage", "interval_score")
 MOSTLY = 1 / 3
+SETTLED = 0.01
+MANY = 3  # so that 24 rows of an hour are 24 hours, and 72 are 3 days
+UNITS = (("day", 86_400.0), ("hour", 3_600.0), ("minute", 60.0), ("second", 1.0))
 
 
 @dataclass(frozen=True)
@@ -32,6 +38,7 @@ class Judged:
     calibration: Calibration | None = None
     scorecard: Scorecard | None = None
     streaming: Streaming | None = None
+    memory: Memory | None = None
 
 
 def describe_data(project: Project, panel: Panel, split: Split) -> CardData:
@@ -117,11 +124,69 @@ def describe_streaming(streaming: Streaming) -> str:
         settles = f"does not settle within {_rows(streaming.curve[-1][0])}"
     else:
         settles = "too few rows to see it settle"
+    if streaming.grows:
+        rows, size = streaming.growth[-1]
+        return f"its state grows without bound, to {size:,.0f} after {_rows(rows)}: it is not streamed"
     ratio = "ratio unknown" if streaming.ratio is None else f"ratio {streaming.ratio:.3f}"
     if streaming.safe:
         return f"{settles}, {ratio}, safe"
     every, anew = _rows(streaming.resync_every), _rows(streaming.resync_rows)
     return f"{settles}, {ratio}, not safe: its state must be rebuilt from the last {anew} every {every}"
+
+
+def describe_memory(memory: Memory, streaming: Streaming | None, freq: str) -> str:
+    """Say how far back a model looks, what fewer rows of history would do, and what its linear road has of it."""
+    larger = _larger(streaming)
+    if not memory.forecast.most or (streaming and streaming.needless):
+        return f"no memory is needed: {larger or 'its forecasts stay at the last value'}"
+    about = "at least" if memory.cut else "about"
+    said = f"this model looks back {about} {span_words(memory.forecast.most, freq)}"
+    fewer = _fewer(memory.forecast.most, streaming.curve) if streaming else None
+    if fewer is not None:
+        rows, error = fewer
+        said += f"; with {span_words(rows, freq)} of history its forecasts would differ by {100 * error:.0f} %"
+    said += f"; {larger}" if larger else ""
+    if memory.recurrent.most:
+        return f"{said}; its recurrent network looks back {span_words(memory.recurrent.most, freq)}"
+    return f"{said}; its recurrent network adds nothing"
+
+
+def _larger(streaming: Streaming | None) -> str | None:
+    if streaming is None or streaming.alone is None:
+        return None
+    many = streaming.alone >= MANY - 1
+    how = f"{streaming.alone:.1f} times as large" if many else f"{100 * (streaming.alone - 1):.1f} % larger"
+    return f"from the newest row alone its squared errors would be {how}"
+
+
+def _fewer(reach: int, curve: Sequence[tuple[int, float]]) -> tuple[int, float] | None:
+    """Return the longest history of the curve that is no more than six tenths of the reach and changes something."""
+    return next(((rows, error) for rows, error in reversed(curve) if rows <= 0.6 * reach and error > SETTLED), None)
+
+
+def span_words(rows: int, freq: str) -> str:
+    """Say how long so many rows are: in the unit of a row, or in a longer one that it comes to a whole number of.
+
+    In rows where a row has no fixed length (months), or is shorter than a second.
+    """
+    one = _seconds(freq)
+    for unit, seconds in UNITS:
+        longer = (rows * one) % seconds == 0 and rows * one >= MANY * seconds
+        if one and (one % seconds == 0 or longer):
+            return _counted(rows * one / seconds, unit)
+    return _rows(rows)
+
+
+def _seconds(freq: str) -> float:
+    """Return the length of a step; 0 where it has none. A day is taken as 24 hours."""
+    step = pd.tseries.frequencies.to_offset(freq)
+    if isinstance(step, pd.offsets.Day):
+        return step.n * UNITS[0][1]
+    return pd.Timedelta(step).total_seconds() if isinstance(step, pd.offsets.Tick) else 0.0
+
+
+def _counted(count: float, unit: str) -> str:
+    return f"{count:,.10g} {unit}{'' if count == 1 else 's'}"
 
 
 def _rows(count: int) -> str:
@@ -165,5 +230,6 @@ def write_card(project: Project, panel: Panel, split: Split, scales: Scales, jud
         levels=judged.calibration.levels if judged.calibration else (),
         scores=describe_scores(judged.scorecard) if judged.scorecard else (),
         streaming=describe_streaming(judged.streaming) if judged.streaming else None,
+        memory=describe_memory(judged.memory, judged.streaming, project.data.freq) if judged.memory else None,
         limits=describe_limits(project, columns, judged.calibration, judged.scorecard),
     )

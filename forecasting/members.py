@@ -109,10 +109,8 @@ class Member(nn.Module):
         self, seen: Seen, state: CellState, kept: Tensor | None, positions: range
     ) -> tuple[Float[Tensor, "batch position output horizon target"], CellState]:
         """Return the corrections at some positions, and the state after the last row; `kept` is of `self.kept`."""
-        filled, shared, static = seen
-        batch, time = filled.level.shape[:2]
-        inputs = torch.cat([self._own(filled), self._common(shared[:, :time], static)], dim=-1)
-        output, after = self.cell.unroll(inputs, tuple(self._folded(part) for part in state))
+        shared, batch = seen.shared, len(seen.shared)
+        output, after = self.cell.unroll(self.inputs(seen), self.folded(state))
         output = _at(output, positions) if kept is None else _at(output, positions) * kept
         raw: Tensor = self.head(output)
         if self.architecture.known:
@@ -120,13 +118,19 @@ class Member(nn.Module):
         corrections = self._unfolded(raw, batch)
         return corrections, tuple(part.reshape(len(part), batch, -1) for part in after)
 
+    def inputs(self, seen: Seen) -> Float[Tensor, "folded time feature"]:
+        """Return what the cell is told of each row."""
+        filled, shared, static = seen
+        time = filled.level.shape[1]
+        return torch.cat([self._own(filled), self._common(shared[:, :time], static)], dim=-1)
+
+    def folded(self, state: CellState) -> CellState:
+        """Lay the targets beside the series: (layers, batch, folds * hidden) to (layers, batch * folds, hidden)."""
+        return tuple(part.reshape(len(part), part.shape[1] * self._folds, -1).contiguous() for part in state)
+
     @property
     def _folds(self) -> int:
         return self.architecture.folds
-
-    def _folded(self, part: Tensor) -> Tensor:
-        """Lay the targets beside the series: (layers, batch, folds * hidden) to (layers, batch * folds, hidden)."""
-        return part.reshape(len(part), part.shape[1] * self._folds, -1).contiguous()
 
     def _own(self, filled: Filled) -> Float[Tensor, "folded time feature"]:
         """Return the views of the columns: of all of them, or of each target beside the past covariates."""

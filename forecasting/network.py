@@ -132,16 +132,31 @@ class Forecaster(nn.Module):
         Each is of shape (batch, position, 3, horizon, target). `each` may run the members side by side, as the `map` of
         a thread pool does: the answer is the same.
         """
+        base, corrections, state = self.unroll_roads(rows, state, positions, each)
+        return [base + correction for correction in corrections], state
+
+    def unroll_roads(
+        self, rows: Rows, state: State, positions: range | None = None, each: Each = map
+    ) -> tuple[Tensor, list[Tensor], State]:
+        """Return what anchor and linear road say, what each member adds to it, and the state after.
+
+        As `unroll_members`, whose answer is the sum of the two.
+        """
         positions = range(rows.values.shape[1]) if positions is None else positions
-        filled = fill(rows.values, state.past)
+        seen = self.seen(rows, state)
         known = rows.known.nan_to_num(0.0)
-        base = self._base(filled, rows.calendar, known, positions)
-        seen, members = Seen(filled, self._shared(rows, known), state.static), self._members()
+        base = self._base(seen.filled, rows.calendar, known, positions)
+        members = self._members()
         kept = [member.kept(len(known)) for member in members]
         ask = partial(_said_by, seen, positions, torch.is_grad_enabled())
         said, cells = zip(*each(ask, members, state.cells, kept), strict=True)
-        made = [base + self._limited(correction) for correction in said]
-        return made, State(past_after(filled, state.past), state.static, tuple(cells))
+        after = State(past_after(seen.filled, state.past), state.static, tuple(cells))
+        return base, [self._limited(correction) for correction in said], after
+
+    def seen(self, rows: Rows, state: State) -> Seen:
+        """Return what members are told of rows behind a state."""
+        known = rows.known.nan_to_num(0.0)
+        return Seen(fill(rows.values, state.past), self._shared(rows, known), state.static)
 
     def _members(self) -> list[Member]:
         return list(self.members)  # type: ignore[arg-type]

@@ -20,6 +20,7 @@ import torch
 from jaxtyping import Float, Int
 
 from forecasting.filling import fill_alone
+from forecasting.growing import growth_of
 from forecasting.members import Architecture
 from forecasting.network import Forecaster
 from forecasting.scaled import ScaledSeries, origins, static_of, targets
@@ -69,6 +70,7 @@ def measure_streaming(forecaster: Forecaster, panel: Sequence[ScaledSeries], win
     places = _carried(forecaster, jobs, window)
     compared = places.of(places.carried > window)
     curve = _curve(forecaster, jobs, places, window)
+    alone = compared._replace(said=_fresh(forecaster, jobs, compared, 1))
     return Streaming(
         window=window,
         origins=len(compared.row),
@@ -76,6 +78,8 @@ def measure_streaming(forecaster: Forecaster, panel: Sequence[ScaledSeries], win
         ratio=_ratio(compared, _fresh(forecaster, jobs, compared, window)),
         settling=_settling(curve),
         curve=tuple((rows, round(error, 6)) for rows, error in curve),
+        growth=growth_of(forecaster, jobs[0]),
+        alone=_ratio(alone, compared.said),
     )
 
 

@@ -15,6 +15,12 @@ from msgspec import Meta
 
 LIMIT = 1.02
 """Largest ratio of the streamed error to that of fresh windows at which a forecaster is carried on and on."""
+NEEDLESS = 1.01
+"""Largest ratio of the error from the newest row alone at which history is said to be of no use."""
+GROWN = 3.0
+"""How much larger a state without bounds is behind five times as many rows, at least; 5 where each row adds."""
+LARGE = 10.0
+"""Size that a state has reached by then; gates and tanh see no difference beyond."""
 LONGEST = 1_024
 """Rows of the longest history that is tried. Not to settle within them is a finding; within fewer, for want of data."""
 
@@ -30,7 +36,9 @@ class Streaming(msgspec.Struct, frozen=True, kw_only=True):
     forecaster, divided by that of fresh windows of `window` rows, from `origins` origins; the longest carried history
     had `carried` rows. `curve` holds lengths of history and how far the forecast from so much of it is from the one of
     the carried state: root mean square, relative to how far that one goes away from the last value seen. `settling` is
-    the first length from which on that stays below 1 %; None where none of those tried is one.
+    the first length from which on that stays below 1 %; None where none of those tried is one. `growth` holds the
+    largest number in the carried state behind so many rows. `alone` is the error of forecasts from the newest row
+    alone, divided by that of the carried forecaster: 1 where no history helps.
     """
 
     window: Rows
@@ -39,6 +47,8 @@ class Streaming(msgspec.Struct, frozen=True, kw_only=True):
     ratio: Figure | None = None
     settling: Rows | None = None
     curve: tuple[tuple[Rows, Figure], ...] = ()
+    growth: tuple[tuple[Rows, Figure], ...] = ()
+    alone: Figure | None = None
 
     def __post_init__(self) -> None:
         """Hold the settling length against the curve it was read from."""
@@ -57,10 +67,25 @@ class Streaming(msgspec.Struct, frozen=True, kw_only=True):
         Against it speaks an error that carrying makes more than 2 % larger; and a memory that never settles unless it
         pays, which shows in an error that carrying makes smaller: such a memory has no end, and validation rows have.
         """
+        if self.grows:
+            return False
         if self.ratio is None:
             return True
         endless = self.settling is None and self._tried >= LONGEST
         return self.ratio <= (1.0 if endless else LIMIT)
+
+    @property
+    def needless(self) -> bool:
+        """Whether the newest row alone does as well, so that no memory is needed."""
+        return self.alone is not None and self.alone <= NEEDLESS
+
+    @property
+    def grows(self) -> bool:
+        """Whether the state goes on growing with the rows, so that no state is one that training has seen."""
+        if not self.growth:
+            return False
+        rows, size = self.growth[-1]
+        return size > max(LARGE, GROWN * dict(self.growth).get(rows // 5, 0.0))
 
     @property
     def resync_rows(self) -> int:

@@ -12,6 +12,7 @@ import click
 
 from forecasting.errors import GatecastError
 from pipelines.commands import (  # noqa: F401 - they add their commands
+    remembering,
     scheduling,
     serving,
     streaming,

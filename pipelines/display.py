@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import msgspec
 import numpy as np
@@ -12,12 +13,15 @@ from rich.table import Table
 from rich.text import Text
 
 from forecasting.conformal import JUDGED
-from forecasting.describing import describe_streaming
+from forecasting.describing import describe_memory, describe_streaming
 from forecasting.registry import ModelVersion
 from forecasting.report import DataReport
 from forecasting.scores import FullScores, Scorecard
-from forecasting.steadiness import Streaming
+from pipelines.carried import Carried
 from pipelines.doctor import Check
+
+if TYPE_CHECKING:
+    from pipelines.remembered import Remembered
 
 COLOURS = {"refused": "red", "repaired": "yellow", "noted": "dim"}
 SCORES = ("mse_z", "mae_z", "mae", "rmse", "mase", "mql", "coverage", "width")
@@ -51,9 +55,38 @@ def show_trust(trust: np.ndarray, console: Console) -> None:
     console.print(f"the network corrects the linear road in {believed}", highlight=False)
 
 
-def show_streaming(found: Streaming, console: Console) -> None:
-    """Print whether the model may be carried from row to row, and what the service does where it may not."""
-    console.print(f"streaming: {describe_streaming(found)}", style="" if found.safe else "yellow", highlight=False)
+def show_carried(found: Carried, freq: str, console: Console) -> None:
+    """Print how far back the model looks, and whether it may be carried from row to row, or what is done instead."""
+    streaming, memory = found
+    if memory is not None:
+        console.print(f"memory: {describe_memory(memory, streaming, freq)}", highlight=False)
+    console.print(
+        f"streaming: {describe_streaming(streaming)}", style="" if streaming.safe else "yellow", highlight=False
+    )
+
+
+def show_memory(found: Remembered, console: Console) -> None:
+    """Print what a version remembers: the sentence, lengths by road, gates by layer."""
+    memory, freq = found.memory, found.freq
+    console.print(f"[bold]{found.model}[/] version {found.version}: {escape(found.sentence)}", highlight=False)
+    roads = {"forecast": memory.forecast, "linear road": memory.linear, "network": memory.recurrent}
+    table = Table(
+        "looks back", "50 %", "90 %", "99 %", "above 1 %", title=f"rows of {freq}, the newest being the first"
+    )
+    for name, reach in roads.items():
+        table.add_row(name, *(f"{rows:,}" for rows in (reach.half, reach.most, reach.all_but, reach.above)))
+    console.print(table)
+    gates = Table("layer", "gate", "mean", "below 0.1", "above 0.9", "keep time constant in rows: half, longest")
+    for place, layer in enumerate(memory.layers):
+        for name in ("keep", "write", "read"):
+            if (gate := getattr(layer, name)) is not None:
+                lasts = layer.constants if name == "keep" else None
+                told = f"{lasts.median:.1f}, {lasts.longest:.1f}" if lasts else ""
+                gates.add_row(str(place), name, f"{gate.mean:.2f}", f"{gate.low:.0%}", f"{gate.high:.0%}", told)
+    if gates.row_count:
+        console.print(gates)
+    if found.streaming:
+        console.print(f"streaming: {describe_streaming(found.streaming)}", highlight=False)
 
 
 def show_scorecard(card: Scorecard, console: Console) -> None:

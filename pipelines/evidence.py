@@ -9,9 +9,9 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from forecasting.card import Card
 from forecasting.comparing import Paired
 from forecasting.comparison_picture import comparison_figure
-from forecasting.describing import describe_streaming
 from forecasting.evaluation import Backtest
 from forecasting.pictures import (
     Trace,
@@ -24,7 +24,6 @@ from forecasting.pictures import (
 from forecasting.registry import Run
 from forecasting.ridge import Choice, LinearFit
 from forecasting.scores import Scorecard
-from forecasting.steadiness import Streaming
 from forecasting.training import Epoch, Fitted
 from pipelines.promotion import Decision
 
@@ -32,8 +31,8 @@ MOST_SERIES = 4
 CARD_SCORES = ("mse_z", "mae_z", "mae", "rmse", "mase", "mql", "coverage", "width")
 
 
-def card_of(card: Scorecard, streaming: Streaming | None = None) -> str:
-    """Return the scorecard as Markdown, for the pages of the run and the version in MLflow; and how it is streamed."""
+def card_of(card: Scorecard, told: Card | None = None) -> str:
+    """Return the scorecard as Markdown, for MLflow's pages of run and version, with how it remembers and streams."""
     cards = {"**model**": card.model, **card.baselines}
     rows = [
         f"| {name} | {' | '.join(_written(getattr(scores, key)) for key in CARD_SCORES)} |"
@@ -43,8 +42,9 @@ def card_of(card: Scorecard, streaming: Streaming | None = None) -> str:
     head = f"Test rows {card.start} to {card.end}, {card.origins:,} origins, observed cells only.\n"
     reasons = [f"\n{name}: {reason}" for name, reason in card.reasons.items()]
     table = [f"| | {' | '.join(CARD_SCORES)} |", "|---" * (len(CARD_SCORES) + 1) + "|", *rows]
-    streamed = [f"\nstreaming: {describe_streaming(streaming)}"] if streaming else []
-    return "\n".join([head, *table, *reasons, *streamed])
+    words = {"memory": told.memory, "streaming": told.streaming} if told else {}
+    sentences = [f"\n{name}: {said}" for name, said in words.items() if said]
+    return "\n".join([head, *table, *reasons, *sentences])
 
 
 def _written(score: float | None) -> str:

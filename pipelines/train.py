@@ -22,11 +22,10 @@ from forecasting.project import Project
 from forecasting.registry import ModelVersion, Registry, Run
 from forecasting.report import DataReport
 from forecasting.scores import Scorecard
-from forecasting.settling import measure_streaming
-from forecasting.steadiness import Streaming
 from forecasting.training import Epoch, Fitted, fit
 from pipelines.calendar.lease import Lease
-from pipelines.display import show_report, show_streaming, show_trust
+from pipelines.carried import Carried, log_carried, measure_carried
+from pipelines.display import show_carried, show_report, show_trust
 from pipelines.evidence import card_of, log_comparison, log_fit, log_pictures, road_words
 from pipelines.leased import MARK, leased
 from pipelines.matching import match
@@ -123,8 +122,8 @@ def train_on(given: Given, project: Project, place: Place, lease: Lease) -> Trai
         if fitted.stopped:
             bundle = assemble(project, given.prepared, fitted.forecaster, _judged(fitted), provenance)
             raise Interrupted(_keep(run, bundle, home))
-        tested, streaming = _tested(run, project, given, fitted, console)
-        judged = _judged(fitted, tested.scorecard, streaming)
+        tested, carried = _tested(run, project, given, fitted, console)
+        judged = _judged(fitted, tested.scorecard, carried)
         bundle = assemble(project, given.prepared, fitted.forecaster, judged, provenance)
         decision = _decided(run, project, given, bundle, tested, registry)
         lease.check()
@@ -136,18 +135,20 @@ def train_on(given: Given, project: Project, place: Place, lease: Lease) -> Trai
     return Trained(registered, decision, tested.scorecard, report, seconds)
 
 
-def _tested(run: Run, project: Project, given: Given, fitted: Fitted, console: Console) -> tuple[Backtest, Streaming]:
-    """Judge on the test rows, and measure streaming; record both and how training went."""
-    prepared, phase = given.prepared, given.phases.phase
+def _tested(run: Run, project: Project, given: Given, fitted: Fitted, console: Console) -> tuple[Backtest, Carried]:
+    """Judge on the test rows, measure streaming and memory; record all of it and how training went."""
+    prepared, phase, architecture = given.prepared, given.phases.phase, fitted.forecaster.architecture
     with phase("recording"):
         log_fit(run, fitted, project.data.targets)
         show_trust(fitted.trust, console)
     with phase("backtest"):
         tested = backtest(fitted.forecaster, fitted.calibration, prepared.series, prepared.panel.columns.targets)
-        streaming = _measure_streaming(run, project, given, fitted, console)
+        carried = measure_carried(fitted.forecaster, given.prepared.series, lookback_of(project, architecture))
     with phase("recording"):
+        log_carried(run, carried, project.data.freq)
+        show_carried(carried, project.data.freq, console)
         _log_evidence(run, fitted.epochs, fitted.best, tested, project)
-    return tested, streaming
+    return tested, carried
 
 
 def _decided(
@@ -158,7 +159,7 @@ def _decided(
         rival = match(registry, project.name, tested, given.prepared)
         decision = decide(tested.scorecard, rival and rival.champion, project.promote, given.report.digest)
         verb = "Promoted" if decision.promote else "Not promoted"
-        run.describe(f"{verb}: {decision.reason}.\n\n{card_of(tested.scorecard, bundle.streaming)}")
+        run.describe(f"{verb}: {decision.reason}.\n\n{card_of(tested.scorecard, bundle.card)}")
         if rival and rival.paired:
             log_comparison(run, rival.paired, decision)
     return decision
@@ -171,23 +172,15 @@ def _log_inputs(run: Run, project: Project, given: Given) -> None:
     run.log_dataset(given.prepared.panel, project.public().data.source, given.report.digest, "training")
 
 
-def _measure_streaming(run: Run, project: Project, given: Given, fitted: Fitted, console: Console) -> Streaming:
-    architecture = fitted.forecaster.architecture
-    found = measure_streaming(fitted.forecaster, given.prepared.series, lookback_of(project, architecture))
-    run.log_json("streaming.json", found)
-    run.log_metrics({"streaming_ratio": found.ratio, "settling_rows": found.settling})
-    show_streaming(found, console)
-    return found
-
-
-def _judged(fitted: Fitted, scorecard: Scorecard | None = None, streaming: Streaming | None = None) -> Judged:
+def _judged(fitted: Fitted, scorecard: Scorecard | None = None, carried: Carried | None = None) -> Judged:
     return Judged(
         architecture=fitted.forecaster.architecture,
         linear=road_words(fitted.linear),
         trusted=float(fitted.trust.mean()),
         calibration=fitted.calibration,
         scorecard=scorecard,
-        streaming=streaming,
+        streaming=carried and carried.streaming,
+        memory=carried and carried.memory,
     )
 
 
@@ -212,7 +205,7 @@ def _register(run: Run, bundle: Bundle, prepared: Prepared) -> ModelVersion:
     with TemporaryDirectory() as scratch:
         folder = Path(scratch) / "bundle"
         save_bundle(bundle, folder)
-        card = card_of(bundle.scorecard, bundle.streaming) if bundle.scorecard else ""
+        card = card_of(bundle.scorecard, bundle.card) if bundle.scorecard else ""
         return run.register(folder, example_of(bundle, prepared), card)
 
 

@@ -18,6 +18,7 @@ from service.schemas import (
     Heard,
     Limits,
     ModelDescription,
+    ModelMemory,
     ModelMetadata,
     ModelPage,
     Ready,
@@ -44,7 +45,7 @@ REF = "#/components/schemas/{name}"
 BEARER = "key"
 KEYS = "An API key; needed unless the service is bound to loopback or asks for none. `gatecast keys add` makes one."
 PUBLISHED = (
-    *(ForecastRequest, ForecastAnswer, ForecastsAnswer, ModelPage, ModelDescription, Ready, Problem),
+    *(ForecastRequest, ForecastAnswer, ForecastsAnswer, ModelPage, ModelDescription, ModelMemory, Ready, Problem),
     *(Delivery, Heard),
     *(ScoringRequest, ScoringAnswer, InferRequest, InferAnswer, ModelMetadata, ServerMetadata),
 )

@@ -31,6 +31,7 @@ from service.schemas import (
     KnownSeries,
     Limits,
     ModelDescription,
+    ModelMemory,
     ModelPage,
     Ready,
     StaticColumn,
@@ -60,6 +61,7 @@ def add_routes(app: FastAPI, limits: Limits, forecasts: Forecasts, streams: Stre
     )
     _read(app, "/v1/models", list_models, ModelPage, 422)
     _read(app, "/v1/models/{name}", describe_model, ModelDescription, 404, 422, 503)
+    _read(app, "/v1/models/{name}/memory", describe_memory, ModelMemory, 404, 422, 503)
     _read(app, "/livez", live, dict[str, bool])
     _read(app, "/readyz", ready, Ready, 503)
     text: dict[int | str, dict[str, Any]] = {200: {"content": {"text/plain": {"schema": {"type": "string"}}}}}
@@ -108,6 +110,20 @@ async def describe_model(request: Request, name: ModelName) -> Response:
     model = _models(request).find(name)
     streams = await request.app.state.streams.state(name)
     return _json(msgspec.json.encode(_description(model, request.app.state.limits, streams)))
+
+
+async def describe_memory(request: Request, name: ModelName) -> Response:
+    """Tell how far back a model looks, what its gates do, and whether it may be carried from row to row."""
+    model = _models(request).find(name)
+    bundle = model.bundle
+    found = ModelMemory(
+        model=model.identity,
+        freq=bundle.spec.calendar.freq,
+        sentence=bundle.card.memory if bundle.card else None,
+        memory=bundle.memory,
+        streaming=bundle.streaming,
+    )
+    return _json(msgspec.json.encode(found))
 
 
 async def live() -> Response:

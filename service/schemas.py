@@ -11,6 +11,7 @@ from msgspec import Meta
 from forecasting.bundle import Provenance
 from forecasting.card import Card
 from forecasting.columns import Columns
+from forecasting.remembering import Memory
 from forecasting.scores import Scorecard
 from forecasting.steadiness import Streaming
 
@@ -217,6 +218,21 @@ class ModelDescription(msgspec.Struct, frozen=True, kw_only=True):
     streaming: Streaming | None
     streams: StreamsState
     provenance: Provenance
+
+
+class ModelMemory(msgspec.Struct, frozen=True, kw_only=True):
+    """What a served model was found to remember when it was registered; null is not known.
+
+    `sentence` says it for people. Its lengths are three that are not the same: time constants of the keep gates, how
+    far back the forecast moves with the rows, and (`streaming.settling`) after how long a history more of it changes
+    nothing.
+    """
+
+    model: ModelIdentity
+    freq: str
+    sentence: str | None
+    memory: Memory | None
+    streaming: Streaming | None
 
 
 class Ready(msgspec.Struct, frozen=True, kw_only=True):

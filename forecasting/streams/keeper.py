@@ -183,6 +183,12 @@ class Keeper:
         return stream
 
     def _refuse_unsafe(self, model: Streamed) -> None:
+        if model.endless:
+            message = (
+                f"the state of this model's cell, {model.spec.architecture.cell}, has no bounds and grows with every "
+                "row; ask its forecast route with a window"
+            )
+            raise NotStreamable(message)
         if model.resync is not None and self._policy.unsafe == "refuse":
             message = (
                 "this model forecasts worse with a carried state than from fresh windows, and this service does not "

@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from forecasting.bundle import Bundle, Spec
+from forecasting.cells import SYSTEMS
 from forecasting.columns import Columns
 from forecasting.engines import StepEngine, steps_for
 from forecasting.log.records import Version
@@ -85,6 +86,12 @@ class Streamed:
         """Return the static covariates of a stream, which are kept as JSON, as a network takes them."""
         values = msgspec.json.decode(static, type=dict[str, StaticValue])
         return self.bundle.statics.encode(series, values)
+
+    @cached_property
+    def endless(self) -> bool:
+        """Whether its state grows with every row, by what the cell is or by what was measured."""
+        streaming = self.bundle.streaming
+        return not SYSTEMS[self.spec.architecture.cell].bounded or bool(streaming and streaming.grows)
 
     @cached_property
     def resync(self) -> tuple[int, int] | None:

@@ -106,7 +106,8 @@ class Upkeep:
         """
         served = {model.ref.key: model for model in self.models().served.values()}
         for key in served.keys() - self._warm_ones:
-            await in_background(push_once, served[key].streamed, means(served[key].bundle))
+            if not served[key].streamed.endless:
+                await in_background(push_once, served[key].streamed, means(served[key].bundle))
             self._warm_ones.add(key)
         self._warm_ones &= served.keys()
 

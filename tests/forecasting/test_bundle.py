@@ -17,6 +17,7 @@ from msgspec.structs import replace
 
 from forecasting.bundle import FORMAT, Bundle, Golden, load_bundle, save_bundle
 from forecasting.card import Card, CardColumn, CardData, CardScore
+from forecasting.cells import SYSTEMS
 from forecasting.errors import AlteredBundle, CorruptBundle, IncompatibleBundle
 from forecasting.network import Forecaster
 from forecasting.prediction import forecast, predict_z
@@ -30,7 +31,7 @@ from tests.forecasting.spoiling import forgotten, refused, respecified, reweight
 REQUIRED = ("spec.json", "weights.safetensors", "scaler.json")
 UNKNOWN = {
     "statics.json": Statics(), "calibration.json": None, "scorecard.json": None, "streaming.json": None,
-    "golden.json": (), "card.json": None,
+    "memory.json": None, "golden.json": (), "card.json": None,
 }  # fmt: skip
 FILES = (*REQUIRED, *UNKNOWN, MANIFEST)
 
@@ -257,7 +258,7 @@ def test_another_format_is_incompatible(found: Any, folder: Path) -> None:
 
 def test_a_cell_of_another_version_is_incompatible(folder: Path) -> None:
     respecified(folder, {}, cell="xlstm")
-    message = "the bundle has the cell 'xlstm'; this version reads lstm, gru, rnn: upgrade"
+    message = f"the bundle has the cell 'xlstm'; this version reads {', '.join(SYSTEMS)}: upgrade"
     assert refused(folder, IncompatibleBundle) == message
 
 

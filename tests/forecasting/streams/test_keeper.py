@@ -110,6 +110,12 @@ def test_a_model_that_is_worse_streamed_can_be_refused() -> None:
     assert "resync" in {caution.code for caution in out.cautions[0]}
 
 
+def test_a_model_whose_state_grows_without_bound_is_not_streamed() -> None:
+    grown = Streaming(window=6, origins=9, carried=99, growth=((1000, 361.0), (5000, 1974.0)))
+    with pytest.raises(NotStreamable, match="grows with every row"):
+        keeper().push(model(streaming=grown), rows(["a"], [0]), 1)
+
+
 def test_a_stream_does_not_go_on_under_a_model_of_other_columns() -> None:
     log = MemoryLog()
     keeper(log).push(MODEL, rows(["a"], [0]), 1)

@@ -1,0 +1,11 @@
+"""What a forecaster remembers (`remembering` says in which numbers), measured on rows.
+
+measuring.py  all of it, over windows of validation rows
+reach.py      derivatives of the forecast by lag
+traces.py     gates and states of a cell over many rows
+pictures.py   reach and gates for people
+"""
+
+from forecasting.memory.measuring import measure_memory
+
+__all__ = ["measure_memory"]
