@@ -1,17 +1,22 @@
+import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from starlette.testclient import TestClient
 
 from forecasting.bundle import Bundle
 from forecasting.errors import RegistryUnavailable, SettingsError
+from forecasting.memory import measure_memory
+from forecasting.remembering import Memory
 from service.app import create_app
 from service.gate import choose_device
 from service.models import ServedRef
 from service.settings import Settings
 from tests.bundles import make_rich_bundle
+from tests.forecasting.panels import plain, walk
 
 
 def test_a_model_that_is_broken_does_not_stop_the_others(
@@ -47,6 +52,18 @@ def test_a_model_with_covariates_is_opened_and_served(serve: Callable[..., TestC
     with serve(rich=make_rich_bundle()) as client:
         assert client.get("/readyz").json()["refused"] == {}
         assert client.post("/v1/models/rich/forecast", json=rich).status_code == 200
+
+
+def test_what_a_model_remembers_is_told(serve: Callable[..., TestClient], tiny_bundle: Bundle) -> None:
+    rows = [plain(walk(120), 60, 110)]
+    memory = measure_memory(tiny_bundle.forecaster, rows, 20)
+    with serve(known=dataclasses.replace(tiny_bundle, memory=memory), unknown=tiny_bundle) as client:
+        said = client.get("/v1/models/known/memory")
+        assert said.status_code == 200
+        assert said.json()["model"]["version"] == "1"
+        assert msgspec.convert(said.json()["memory"], Memory) == memory
+        assert client.get("/v1/models/unknown/memory").json()["memory"] is None
+        assert client.get("/v1/models/none/memory").status_code == 404
 
 
 def test_nothing_registered_is_not_ready_and_says_so(serve: Callable[..., TestClient], good: dict[str, Any]) -> None:
