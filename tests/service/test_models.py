@@ -16,7 +16,7 @@ from service.gate import choose_device
 from service.models import ServedRef
 from service.settings import Settings
 from tests.bundles import make_rich_bundle
-from tests.forecasting.panels import plain, walk
+from tests.forecasting.panels import HOURLY, plain, walk
 
 
 def test_a_model_that_is_broken_does_not_stop_the_others(
@@ -55,7 +55,7 @@ def test_a_model_with_covariates_is_opened_and_served(serve: Callable[..., TestC
 
 
 def test_what_a_model_remembers_is_told(serve: Callable[..., TestClient], tiny_bundle: Bundle) -> None:
-    rows = [plain(walk(120), 60, 110)]
+    rows = [plain(walk(120), 60, 110, HOURLY)]
     memory = measure_memory(tiny_bundle.forecaster, rows, 20)
     with serve(known=dataclasses.replace(tiny_bundle, memory=memory), unknown=tiny_bundle) as client:
         said = client.get("/v1/models/known/memory")
