@@ -109,14 +109,19 @@ class Member(nn.Module):
         self, seen: Seen, state: CellState, kept: Tensor | None, positions: range
     ) -> tuple[Float[Tensor, "batch position output horizon target"], CellState]:
         """Return the corrections at some positions, and the state after the last row; `kept` is of `self.kept`."""
-        shared, batch = seen.shared, len(seen.shared)
+        batch = len(seen.shared)
         output, after = self.cell.unroll(self.inputs(seen), self.folded(state))
         output = _at(output, positions) if kept is None else _at(output, positions) * kept
+        return self.said(output, seen, positions), tuple(part.reshape(len(part), batch, -1) for part in after)
+
+    def said(
+        self, output: Float[Tensor, "folded position hidden"], seen: Seen, positions: range
+    ) -> Float[Tensor, "batch position output horizon target"]:
+        """Return the corrections that the outputs of the cell at some positions come to."""
         raw: Tensor = self.head(output)
         if self.architecture.known:
-            raw = raw + self.ahead(output, self._repeated(shared[..., self.architecture.calendar :]), positions)
-        corrections = self._unfolded(raw, batch)
-        return corrections, tuple(part.reshape(len(part), batch, -1) for part in after)
+            raw = raw + self.ahead(output, self._repeated(seen.shared[..., self.architecture.calendar :]), positions)
+        return self._unfolded(raw, len(seen.shared))
 
     def inputs(self, seen: Seen) -> Float[Tensor, "folded time feature"]:
         """Return what the cell is told of each row."""

@@ -17,7 +17,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from forecasting.cells import CellState
-from forecasting.filling import Filled, Past, fill, nothing, past_after
+from forecasting.filling import Past, fill, nothing, past_after
 from forecasting.linear import LinearRoad, RoadShape
 from forecasting.members import OUTPUTS, Architecture, Member, Seen, Static
 
@@ -144,10 +144,8 @@ class Forecaster(nn.Module):
         """
         positions = range(rows.values.shape[1]) if positions is None else positions
         seen = self.seen(rows, state)
-        known = rows.known.nan_to_num(0.0)
-        base = self._base(seen.filled, rows.calendar, known, positions)
-        members = self._members()
-        kept = [member.kept(len(known)) for member in members]
+        base, members = self.base(seen, rows, positions), self._members()
+        kept = [member.kept(len(base)) for member in members]
         ask = partial(_said_by, seen, positions, torch.is_grad_enabled())
         said, cells = zip(*each(ask, members, state.cells, kept), strict=True)
         after = State(past_after(seen.filled, state.past), state.static, tuple(cells))
@@ -169,9 +167,9 @@ class Forecaster(nn.Module):
         calendar = torch.nn.functional.pad(rows.calendar, (0, 0, 0, after))
         return torch.cat([calendar, known, (~rows.known.isnan()).float()], dim=-1)
 
-    def _base(
-        self, filled: Filled, calendar: Tensor, known: Tensor, positions: range
-    ) -> Float[Tensor, "batch position 3 horizon target"]:
+    def base(self, seen: Seen, rows: Rows, positions: range) -> Float[Tensor, "batch position 3 horizon target"]:
+        """Return what anchor and linear road say at some positions: point, median, logarithm of the scale."""
+        filled, calendar, known = seen.filled, rows.calendar, rows.known.nan_to_num(0.0)
         level = filled.level[:, positions.start : positions.stop : positions.step]
         added: Tensor = self.linear(filled.changes, filled.level, calendar, known, positions)
         said = level[:, :, None, None, : self.architecture.targets] + self.share * added[:, :, None]

@@ -45,6 +45,7 @@ __all__ = [
     "forecast_many",
     "levels_of",
     "predict_z",
+    "z_inputs",
 ]
 
 
@@ -107,11 +108,20 @@ def predict_z(bundle: Bundle, window: Window, engine: Engine | None = None) -> Z
     Raises:
         WindowRejected: a cell is absurdly far from what the model was trained on.
     """
+    said = (engine or EagerEngine(bundle.forecaster)).forecast_last(z_inputs(bundle, window))
+    return ZForecast(*(part[0] for part in said))
+
+
+def z_inputs(bundle: Bundle, window: Window) -> Inputs:
+    """Return what an engine is given of one window; `ahead` may be too short, or None.
+
+    Raises:
+        WindowRejected: a cell is absurdly far from what the model was trained on.
+    """
     scaled = scale_windows(bundle, [window])
     for _, error in refuse_far(bundle.spec, [window], scaled):
         raise error
-    said = (engine or EagerEngine(bundle.forecaster)).forecast_last(_inputs(bundle.spec, [window], scaled))
-    return ZForecast(*(part[0] for part in said))
+    return _inputs(bundle.spec, [window], scaled)
 
 
 def levels_of(calibration: Calibration | None, asked: Sequence[int] | None) -> tuple[int, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
@@ -12,28 +12,47 @@ import msgspec
 import numpy as np
 import orjson
 from jaxtyping import Float
+from msgspec import UNSET, UnsetType
 
 from forecasting.admission import IMPLAUSIBLE
 from forecasting.bundle import Spec
 from forecasting.errors import GatecastError, WindowRejected
+from forecasting.memory.explaining import Explanation
 from forecasting.prediction import Asked, WindowForecast
 from forecasting.windows import RawWindow, build_window
 from service.body import decode, windows_of
 from service.models import ServedModel
 from service.problems import ContractChanged
 from service.quick import Usual
-from service.schemas import ForecastAnswer, ForecastsAnswer, ForecastStep, Limits, Warned, WindowAnswer, WindowRequest
+from service.schemas import (
+    ForecastAnswer,
+    ForecastsAnswer,
+    ForecastStep,
+    Limits,
+    RowsRequest,
+    Warned,
+    WindowAnswer,
+    WindowRequest,
+)
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
+MOST_EXPLAINED = 16
+"""Windows of a request; an explanation takes some milliseconds."""
+
+NONE: Mapping[int, Explanation] = {}
 
 
 class Question(NamedTuple):
-    """The windows of a request, with the JSON pointer to each, and whether they came as several."""
+    """The windows of a request, with the JSON pointer to each, and whether they came as several.
+
+    `explained` are the places of those whose forecasts are to be explained.
+    """
 
     pointers: Sequence[str]
     asked: Sequence[Asked]
     several: bool
+    explained: Sequence[int] = ()
 
 
 def read_question(model: ServedModel, body: bytes, limits: Limits) -> Question:
@@ -48,7 +67,11 @@ def read_question(model: ServedModel, body: bytes, limits: Limits) -> Question:
         message = f"{len(windows)} windows came; at most {limits.max_windows} are taken"
         raise WindowRejected(message, "/windows")
     asked = [_asked(model, window, pointer, limits) for pointer, window in windows]
-    return Question([pointer for pointer, _ in windows], asked, several)
+    explained = [place for place, (_, window) in enumerate(windows) if window.explain]
+    if len(explained) > MOST_EXPLAINED:
+        message = f"{len(explained)} forecasts are to be explained; at most {MOST_EXPLAINED} of a request are"
+        raise WindowRejected(message, f"{windows[explained[MOST_EXPLAINED]][0]}/explain")
+    return Question([pointer for pointer, _ in windows], asked, several, explained)
 
 
 def usual_question(model: ServedModel, usual: Usual, rows: Float[np.ndarray, "rows columns"]) -> Question:
@@ -93,16 +116,26 @@ def _contract(spec: Spec) -> str:
     return f"a row has [{', '.join(spec.columns.row)}], freq {spec.calendar.freq!r}, horizon {spec.horizon}"
 
 
-def write_answer(model: ServedModel, question: Question, found: Sequence[WindowForecast]) -> bytes:
-    """Return the JSON of the answer."""
+def write_answer(
+    model: ServedModel,
+    question: Question,
+    found: Sequence[WindowForecast],
+    explanations: Mapping[int, Explanation] = NONE,
+) -> bytes:
+    """Return the JSON of the answer, with explanations of windows by their place."""
     spec = model.bundle.spec
-    written = [_window_answer(spec.targets, one) for one in found]
+    written = [_window_answer(spec.targets, one, explanations.get(place, UNSET)) for place, one in enumerate(found)]
     if question.several:
         return msgspec.json.encode(ForecastsAnswer(model=model.identity, forecasts=written, units=spec.units))
     one = written[0]
     return msgspec.json.encode(
         ForecastAnswer(
-            model=model.identity, forecast=one.forecast, units=spec.units, status=one.status, warnings=one.warnings
+            model=model.identity,
+            forecast=one.forecast,
+            units=spec.units,
+            status=one.status,
+            warnings=one.warnings,
+            memory=one.memory,
         )
     )
 
@@ -121,12 +154,12 @@ def refused_or(answer: WindowForecast | GatecastError, pointer: str, *, strict: 
     return answer
 
 
-def _window_answer(targets: tuple[str, ...], found: WindowForecast) -> WindowAnswer:
+def _window_answer(targets: tuple[str, ...], found: WindowForecast, memory: Explanation | UnsetType) -> WindowAnswer:
     warnings = [Warned(code=caution.code, detail=caution.detail) for caution in found.cautions]
-    return WindowAnswer(forecast=_steps(targets, found), status=found.status, warnings=warnings)
+    return WindowAnswer(forecast=_steps(targets, found), status=found.status, warnings=warnings, memory=memory)
 
 
-def raw_window(window: WindowRequest, limits: Limits) -> RawWindow:
+def raw_window(window: RowsRequest, limits: Limits) -> RawWindow:
     """Return the rows of a request as they came, no more of them than are taken.
 
     Raises:

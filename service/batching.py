@@ -15,7 +15,8 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
 
 import torch
 from starlette.requests import ClientDisconnect
@@ -34,6 +35,7 @@ QUICK_ROWS = 4096
 """Rows of a request's windows that are computed on the event loop: about 10 ms of an ordinary model."""
 
 Answer = WindowForecast | GatecastError
+T = TypeVar("T")
 
 
 @dataclass(eq=False, slots=True)
@@ -102,6 +104,10 @@ class Batcher:
     def waiting(self) -> int:
         """Windows that wait."""
         return self.quick.waiting + self.long.waiting
+
+    async def beside(self, work: Callable[..., T], *arguments: Any) -> T:
+        """Do something in the thread of long work, between its batches."""
+        return await asyncio.get_running_loop().run_in_executor(self._threads, partial(work, *arguments))
 
     def close(self) -> None:
         """Let go of the thread; what it computes is finished."""

@@ -16,9 +16,6 @@ from forecasting.errors import WindowRejected
 from service.problems import BodyTooLarge, NotJson, NotOurMedia, TooSlow
 from service.schemas import ForecastRequest, WindowRequest
 
-LATER = ("explain",)
-"""Keys of the contract that this version does not take yet."""
-
 TRANSPORT = "gatecast.transport"
 """Among the extensions of a request: its connection, which tells whether the client has left."""
 
@@ -137,7 +134,7 @@ def quotes_of(window: msgspec.Struct) -> int:
         if value is None:
             continue
         keys += 1
-        if key in {"series", "last_timestamp", "stream"}:
+        if key in {"series", "last_timestamp", "stream", "explain"}:
             texts += 1
         elif key in {"columns", "timestamps"}:
             texts += len(value)
@@ -156,8 +153,6 @@ def _misshapen(said: str, advice: Callable[[str], str]) -> WindowRejected:
 
 
 def _advice(key: str) -> str:
-    if key in LATER:
-        return f"{key} is not supported by this version; leave it out"
     valid = [key for key in ForecastRequest.__struct_fields__ if key != "windows"]
     near = difflib.get_close_matches(key, ForecastRequest.__struct_fields__, n=1, cutoff=0.5)
     return f"unknown key; did you mean {near[0]}?" if near else f"unknown key; valid are {', '.join(valid)}, or windows"

@@ -18,6 +18,7 @@ from forecasting.prediction import Asked, WindowForecast
 from service.answers import Question, read_question, refused_or, usual_question, write_answer
 from service.batching import Batcher
 from service.body import TRANSPORT, receive_body
+from service.explaining import explained
 from service.models import Models, ServedModel
 from service.quick import QuickReader
 from service.schemas import Limits
@@ -62,7 +63,11 @@ class Forecasts:
         model = self.models().find(name, _ref(scope))
         body = await receive_body(scope, receive, self.limits.max_body_bytes)
         question = await self._read(model, body)
-        return write_answer(model, question, await self.compute(model, question.asked, scope, question.pointers))
+        found = await self.compute(model, question.asked, scope, question.pointers)
+        if not question.explained:
+            return write_answer(model, question, found)
+        windows = {place: question.asked[place].window for place in question.explained}
+        return write_answer(model, question, found, await self.batcher.beside(explained, model.bundle, windows))
 
     async def compute(
         self, model: ServedModel, asked: Sequence[Asked], scope: Scope, pointers: Iterable[str] = repeat("")

@@ -6,11 +6,12 @@ from datetime import datetime
 from typing import Annotated, Any, Literal
 
 import msgspec
-from msgspec import Meta
+from msgspec import UNSET, Meta, UnsetType
 
 from forecasting.bundle import Provenance
 from forecasting.card import Card
 from forecasting.columns import Columns
+from forecasting.memory.explaining import Explanation
 from forecasting.remembering import Memory
 from forecasting.scores import Scorecard
 from forecasting.steadiness import Streaming
@@ -45,7 +46,12 @@ Static = Annotated[
 ]
 
 
-class WindowRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+Explain = Annotated[
+    Literal["memory"], Meta(description="`memory`: tell how far back each row moved the forecast, and what is kept.")
+]
+
+
+class RowsRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Rows of one series: `observations`, or `columns` with `data`.
 
     A row holds targets, past and known covariates in the model's order, or in that of `columns`.
@@ -61,6 +67,12 @@ class WindowRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     levels: Levels | None = None
     known_future: Known | None = None
     static: Static | None = None
+
+
+class WindowRequest(RowsRequest, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Rows to forecast from, see `RowsRequest`; `explain` what is to be told of the forecast beside it."""
+
+    explain: Explain | None = None
 
 
 class ForecastRequest(WindowRequest, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -105,12 +117,14 @@ class WindowAnswer(msgspec.Struct, frozen=True, kw_only=True):
     forecast: list[ForecastStep]
     status: Status
     warnings: list[Warned]
+    memory: Explanation | UnsetType = UNSET
 
 
 class ForecastAnswer(msgspec.Struct, frozen=True, kw_only=True):
     """The forecast of one window.
 
     `status` is `cold` where training never saw the series and the window is shorter than what the model looks back on.
+    `memory` is there if `explain` asked for it.
     """
 
     model: ModelIdentity
@@ -118,6 +132,7 @@ class ForecastAnswer(msgspec.Struct, frozen=True, kw_only=True):
     units: dict[str, str]
     status: Status
     warnings: list[Warned]
+    memory: Explanation | UnsetType = UNSET
 
 
 class ForecastsAnswer(msgspec.Struct, frozen=True, kw_only=True):

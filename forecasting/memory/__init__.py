@@ -3,6 +3,8 @@
 measuring.py  all of it, over windows of validation rows
 reach.py      derivatives of the forecast by lag
 traces.py     gates and states of a cell over many rows
+explaining.py of one forecast: how far back each row moved it
+shares.py     the shares of rows in a point
 pictures.py   reach and gates for people
 """
 

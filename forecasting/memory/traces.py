@@ -8,15 +8,18 @@ own. Other cells go row by row.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import NamedTuple
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from forecasting.cells import FUSED, CellState, FusedCell, Gates, LoopedCell
+from forecasting.cells import CellState, FusedCell, Gates, LoopedCell
 from forecasting.cells.looped import Layer
+
+FUNCTIONS: dict[str, Callable[..., Any]] = {"lstm": torch.lstm, "gru": torch.gru, "rnn": torch.rnn_tanh}
+"""What torch's fused modules call."""
 
 
 class Trace(NamedTuple):
@@ -34,12 +37,15 @@ class Trace(NamedTuple):
 
 @torch.no_grad()
 def traces(
-    cell: FusedCell | LoopedCell, rows: Float[Tensor, "batch time feature"], state: CellState
+    cell: FusedCell | LoopedCell, rows: Float[Tensor, "batch time feature"], state: CellState, *, memory: bool = True
 ) -> Iterator[Trace]:
-    """Yield the trace of each layer, lowest first, from a state; without dropout."""
+    """Yield the trace of each layer, lowest first, from a state; without dropout. `memory` is half of the work."""
     for depth in range(len(state[0])):
         before = tuple(part[depth] for part in state)
-        trace = _fused(cell, depth, rows, before) if isinstance(cell, FusedCell) else _looped(cell, depth, rows, before)
+        if isinstance(cell, FusedCell):
+            trace = _fused(cell, depth, rows, before, memory=memory)
+        else:
+            trace = _looped(cell, depth, rows, before)
         yield trace
         rows = trace.hidden
 
@@ -52,31 +58,27 @@ def _looped(cell: LoopedCell, depth: int, rows: Tensor, before: CellState) -> Tr
     return Trace(hidden, found, None, memory[0] if memory else None)
 
 
-def _fused(cell: FusedCell, depth: int, rows: Tensor, before: CellState) -> Trace:
+def _fused(cell: FusedCell, depth: int, rows: Tensor, before: CellState, *, memory: bool) -> Trace:
     weights = [cell.rnn.get_parameter(f"{name}_l{depth}") for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")]
-    hidden = _alone(cell.name, weights)(rows, _told(before))[0]
+    hidden = _hidden(cell.name, rows, before, weights)
     past = torch.cat([before[0][:, None], hidden[:, :-1]], dim=1)
     if cell.name == "rnn":
         return Trace(hidden, Gates())
     given_weight, past_weight, given_bias, past_bias = weights
     given = nn.functional.linear(rows, given_weight, given_bias)
     told = nn.functional.linear(past, past_weight, past_bias)
-    return _gru(hidden, given, told) if cell.name == "gru" else _lstm(hidden, given + told, before[1])
+    if cell.name == "gru":
+        return _gru(hidden, given, told)
+    return _lstm(hidden, given + told, before[1] if memory else None)
 
 
-def _told(before: CellState) -> Tensor | tuple[Tensor, ...]:
-    alone = tuple(part[None].contiguous() for part in before)
-    return alone if len(alone) > 1 else alone[0]
-
-
-def _alone(name: str, weights: list[nn.Parameter]) -> nn.RNNBase:
-    """Return one layer of a fused module as a module, over the same weights."""
-    hidden, features = weights[1].shape[1], weights[0].shape[1]
-    with torch.device("meta"):
-        module = FUSED[name](features, hidden, batch_first=True)
-    for key, weight in zip(("weight_ih_l0", "weight_hh_l0", "bias_ih_l0", "bias_hh_l0"), weights, strict=True):
-        setattr(module, key, weight)
-    return module
+def _hidden(name: str, rows: Tensor, before: CellState, weights: list[nn.Parameter]) -> Tensor:
+    """Run one layer of a fused module over its own weights, as the module itself does."""
+    alone = [part[None].contiguous() for part in before]
+    found: Tensor = FUNCTIONS[name](
+        rows, alone if name == "lstm" else alone[0], weights, True, 1, 0.0, False, False, True
+    )[0]
+    return found
 
 
 def _gru(hidden: Tensor, given: Tensor, told: Tensor) -> Trace:
@@ -86,10 +88,12 @@ def _gru(hidden: Tensor, given: Tensor, told: Tensor) -> Trace:
     return Trace(hidden, Gates(kept, 1 - kept), written, hidden)
 
 
-def _lstm(hidden: Tensor, mixed: Tensor, before: Tensor) -> Trace:
+def _lstm(hidden: Tensor, mixed: Tensor, before: Tensor | None) -> Trace:
     write, keep, content, read = mixed.chunk(4, dim=-1)
     gates = Gates(torch.sigmoid(keep), torch.sigmoid(write), torch.sigmoid(read))
     written = torch.tanh(content)
+    if before is None:
+        return Trace(hidden, gates, written)
     memory = _carried(torch.sigmoid(keep.double()), torch.sigmoid(write.double()) * written.double(), before.double())
     return Trace(hidden, gates, written, memory.to(hidden.dtype))
 

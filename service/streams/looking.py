@@ -7,8 +7,10 @@ from collections.abc import Mapping, Sequence
 import msgspec
 import numpy as np
 from jaxtyping import Float
+from msgspec import UNSET, UnsetType
 
 from forecasting.log.records import Stream
+from forecasting.memory.explaining import Explanation
 from forecasting.statics import StaticValue
 from forecasting.streams.keeper import Look
 from service.answers import rfc3339, shortest
@@ -31,7 +33,7 @@ def summary(stream: Stream) -> StreamSummary:
     )
 
 
-def described(model: ServedModel, look: Look) -> StreamDescription:
+def described(model: ServedModel, look: Look, memory: Explanation | UnsetType = UNSET) -> StreamDescription:
     """Return all that is said of a stream."""
     stream, score = look.stream, look.score
     brief = summary(stream)
@@ -51,6 +53,7 @@ def described(model: ServedModel, look: Look) -> StreamDescription:
         coverage=_by_level(score.coverage),
         coverage_ever=_by_level(score.coverage_ever),
         drift=brief.drift,
+        memory=memory,
     )
 
 

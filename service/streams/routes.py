@@ -12,9 +12,12 @@ from fastapi.exceptions import RequestValidationError
 from starlette.requests import Request
 from starlette.responses import Response
 
+from forecasting.streams.keeper import Keeper
+from forecasting.streams.recalling import newest_window
 from service.answers import nanoseconds
+from service.explaining import explained_one
 from service.openapi import Cursor, ModelName, answered, problems, read_cursor, written_cursor
-from service.schemas import Time
+from service.schemas import Explain, Time
 from service.streams.asked import PLAIN, TEMPLATE, Target, key_of, principal_of
 from service.streams.hot import Options, Streams
 from service.streams.ledger import lines_of, write_csv, write_json
@@ -124,12 +127,24 @@ async def list_streams(request: Request, name: ModelName, limit: Limit = 100, cu
     return _json(msgspec.json.encode(StreamPage(streams=[summary(one) for one in found[:limit]], next=more)))
 
 
-async def describe_stream(request: Request, name: ModelName, stream: StreamName) -> Response:
-    """Describe a stream: how far it is, how its forecasts fared, what drifts."""
+async def describe_stream(
+    request: Request, name: ModelName, stream: StreamName, explain: Annotated[Explain | None, Query()] = None
+) -> Response:
+    """Describe a stream: how far it is, how its forecasts fared, what drifts.
+
+    With `explain`, also why the forecast at its newest row is what it is: by the rows that the model settles within.
+    """
     streams, key = _streams(request), key_of(Target(name, stream), request.scope)
     model = streams.models().find(name)
-    look = await streams.asked(lambda keeper: keeper.look(key, model.streamed))
-    return _json(msgspec.json.encode(described(model, look)))
+
+    def look(keeper: Keeper) -> StreamDescription:
+        found = keeper.look(key, model.streamed)
+        if explain is None:
+            return described(model, found)
+        window = newest_window(model.streamed, keeper.log, found.stream)
+        return described(model, found, explained_one(model.bundle, window))
+
+    return _json(msgspec.json.encode(await streams.asked(look)))
 
 
 async def read_ledger(  # noqa: PLR0913, PLR0917 - a parameter of the address each

@@ -7,8 +7,9 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
+from forecasting.memory.explaining import Explanation
 from service.problems import Problem
-from service.schemas import Cell, ColumnName, ForecastStep, ModelIdentity, Status, Warned, WindowRequest
+from service.schemas import Cell, ColumnName, ForecastStep, ModelIdentity, RowsRequest, Status, Warned
 
 ID_PATTERN = "[A-Za-z0-9._~-]{1,128}"
 
@@ -16,7 +17,7 @@ StreamId = Annotated[str, Meta(pattern=f"^{ID_PATTERN}$", description="Name of a
 Drift = Literal["none", "inputs", "errors", "both"]
 
 
-class PushRequest(WindowRequest, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class PushRequest(RowsRequest, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """New rows of a stream: `observations`, or `columns` with `data`; with `timestamps` or `last_timestamp`.
 
     `series` and `static` say what a new stream is. With `history` the rows are from before the first push: they are
@@ -141,7 +142,7 @@ class StreamPage(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class StreamDescription(msgspec.Struct, frozen=True, kw_only=True):
-    """A stream as it stands.
+    """A stream as it stands; `memory`, if `explain` asked for it, is of the forecast at its newest row.
 
     `model` is the version that is served, and `origin` the row that the stream's state under it is unrolled from, null
     where it has not met the stream yet. `skills` are by column, `coverage_ever` is over all that was scored, `coverage`
@@ -163,6 +164,7 @@ class StreamDescription(msgspec.Struct, frozen=True, kw_only=True):
     coverage: dict[str, float | None] | None
     coverage_ever: dict[str, float | None] | None
     drift: Drift
+    memory: Explanation | UnsetType = UNSET
 
 
 class LedgerLine(msgspec.Struct, frozen=True, kw_only=True):

@@ -74,7 +74,7 @@ def test_what_is_not_json_is_a_400(client: TestClient, body: bytes | str, said: 
         ('{"observations": [[1, 2]], "static": {"x": 1}}', "/static", "it takes none"),
         ('{"known_future": []}', "/known_future", "length >= 1"),
         ('{"observations": [[1, 2]], "known_future": [[1]]}', "/known_future", "leave known_future out"),
-        ('{"explain": true}', "", "explain is not supported by this version"),
+        ('{"explain": true}', "/explain", "Expected str | null"),
         ('{"observations": [[1, 2]], "observations": [[1, 2]]}', "", "a key stands twice"),
         ('{"series": "[", "observations": [[1, 2]], "series": "]"}', "", "a key stands twice"),
         ('{"windows": [{"observations": [[1, 2]], "observ\\u0061tions": [[1, 2]]}]}', "", "a key stands twice"),

@@ -144,7 +144,7 @@ SHAPES: tuple[tuple[str, str, int, str, str | None], ...] = (
 KEYS = (
     Case("one that is not known", body(f', "{MARK}": 1'), 422, REJECTED),
     Case("a parameter that is not known", body(', "params": {"verbose": true}'), 422, REJECTED),
-    Case("one of a later version", body(', "explain": true'), 422, REJECTED),
+    Case("an explanation that there is not", body(', "explain": true'), 422, REJECTED),
     Case("one twice", body(', "series": "north"'), 422, REJECTED),
     Case("one twice, once with an escape", body(', "seri\\u0065s": "north"'), 422, REJECTED),
     Case("one twice, nested", body(static='{"size": 1, "size": 1}'), 422, REJECTED),

@@ -1,0 +1,62 @@
+"""Runs a plan, its trainings side by side in processes of one thread each."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from datetime import UTC, datetime
+from importlib.metadata import version
+from multiprocessing import get_context
+
+import torch
+
+from forecasting.lab.adding import learn
+from forecasting.lab.flow import flow_of
+from forecasting.lab.growth import growth_of
+from forecasting.lab.plan import Plan, Trial
+from forecasting.lab.results import Added, Lesson, Results
+from forecasting.lab.variants import Variant
+
+Told = Callable[[int, int, str], None]
+"""Hears how many of how many trainings are done, and which was the last."""
+
+
+def run(plan: Plan, told: Told, *, quick: bool = False) -> Results:
+    """Run a plan on all cores that this process may use."""
+    start, cores = (
+        time.monotonic(),
+        len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
+    )
+    with ProcessPoolExecutor(cores, get_context("spawn"), initializer=_alone) as pool:
+        lessons = {pool.submit(learn, *trial): trial for trial in plan.trials}
+        flows = [pool.submit(flow_of, variant, plan.seeds) for variant in plan.flows]
+        growths = [pool.submit(growth_of, variant) for variant in plan.growths]
+        for done, one in enumerate(as_completed(lessons), 1):
+            told(done, len(lessons), f"{lessons[one].variant.name}, {lessons[one].length} rows")
+        return Results(
+            quick=quick,
+            seeds=plan.seeds,
+            made=datetime.now(UTC).strftime("%Y-%m-%d"),
+            versions={"torch": version("torch"), "gatecast": version("gatecast")},
+            cores=cores,
+            seconds=round(time.monotonic() - start, 1),
+            flows=tuple(one.result() for one in flows),
+            added=tuple(_added((trial, one.result()) for one, trial in lessons.items())),
+            growths=tuple(one.result() for one in growths),
+        )
+
+
+def _alone() -> None:
+    torch.set_num_threads(1)
+
+
+def _added(lessons: Iterable[tuple[Trial, Lesson]]) -> list[Added]:
+    """Put the seeds of a variant and a length together, shorter sequences first."""
+    found: dict[tuple[Variant, int], list[Lesson]] = defaultdict(list)
+    for trial, lesson in lessons:
+        found[trial.variant, trial.length].append(lesson)
+    rows = [Added(variant=variant, length=length, lessons=tuple(seen)) for (variant, length), seen in found.items()]
+    return sorted(rows, key=lambda one: one.length)

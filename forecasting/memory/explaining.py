@@ -1,0 +1,145 @@
+"""Why a forecast is what it is: how far back each row moved it, and what of the memory is still there (see `shares`).
+
+One fused pass over the rows, one matrix product for all gates, no loop over rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+import numpy as np
+import torch
+from jaxtyping import Float
+
+from forecasting.engines import Inputs
+from forecasting.members import Static
+from forecasting.memory.shares import Shares, Told, shares_of
+from forecasting.memory.traces import Trace
+from forecasting.network import Forecaster, Rows, State
+from forecasting.remembering import HELD
+
+SHOWN = 5
+DIGITS = 4
+NOTE = "a cell {} has no path along which a memory is only kept and added to: what rows left in it has no shares"
+
+
+class Moved(msgspec.Struct, frozen=True, kw_only=True):
+    """By how much rows moved the point: `by_row` newest first, root mean square over steps and targets, in z units.
+
+    `reach` is how many of the newest rows hold 90 % of the squares.
+    """
+
+    reach: int
+    by_row: tuple[float, ...]
+
+
+class RowMoved(msgspec.Struct, frozen=True, kw_only=True):
+    """What one row, `back` rows before the newest, did to the point: by target, the mean over steps, in z units."""
+
+    back: int
+    timestamp: str | None = None
+    linear: dict[str, float]
+    recurrent: dict[str, float]
+
+
+class LayerGates(msgspec.Struct, frozen=True, kw_only=True):
+    """Gates at each row, newest first, means over units and members; null where the cell has no such gate."""
+
+    keep: tuple[float, ...] | None
+    write: tuple[float, ...] | None
+    read: tuple[float, ...] | None
+
+
+class Explanation(msgspec.Struct, frozen=True, kw_only=True):
+    """How far back a forecast looked. Lengths in rows, moves in z units: training standard deviations of each target.
+
+    `recurrent` is null, and `note` says why, where the cell has no path along which a memory is only kept and added to.
+    `kept` is the share of the memory of each row that is still there at the newest, a mean over units and members.
+    `rest` is what no row moved by itself: biases, calendar, levels, what is known in advance, the state before the
+    rows.
+    """
+
+    rows: int
+    linear: Moved
+    columns: dict[str, Moved]
+    recurrent: Moved | None
+    most: tuple[RowMoved, ...]
+    kept: tuple[float, ...] | None
+    gates: tuple[LayerGates, ...]
+    rest: dict[str, float]
+    note: str | None = None
+
+
+@torch.inference_mode()
+def explain(forecaster: Forecaster, inputs: Inputs, targets: Sequence[str], columns: Sequence[str]) -> Explanation:
+    """Explain the forecast behind the last of the rows of one window, from a fresh state.
+
+    `columns` are the targets and past covariates of a row.
+    """
+    rows, state = _opened(forecaster, inputs)
+    shares, told = shares_of(forecaster, rows, state)
+    linear, recurrent = shares.linear, shares.recurrent
+    return Explanation(
+        rows=len(linear),
+        linear=_moved(linear.sum(axis=1)),
+        columns={name: _moved(linear[:, place]) for place, name in enumerate(columns)},
+        recurrent=None if recurrent is None else _moved(recurrent),
+        most=_most(shares, targets),
+        kept=_kept(told),
+        gates=_gates([one.layers for one in told]),
+        rest=dict(zip(targets, _short(shares.rest.mean(axis=0)), strict=True)),
+        note=NOTE.format(forecaster.architecture.cell) if recurrent is None else None,
+    )
+
+
+def _opened(forecaster: Forecaster, inputs: Inputs) -> tuple[Rows, State]:
+    device = forecaster.spread.device
+    rows = Rows(*(torch.from_numpy(part).to(device) for part in inputs[:3]))
+    static = None if inputs.static is None else Static(*(torch.from_numpy(part).to(device) for part in inputs.static))
+    return rows, forecaster.initial_state(1, static)
+
+
+def _gates(layers: list[list[Trace]]) -> tuple[LayerGates, ...]:
+    """Average the gates of each layer over units, folds and members, newest row first."""
+    found = []
+    for traced in zip(*layers, strict=True):
+        named = {}
+        for name in ("keep", "write", "read"):
+            parts = [getattr(trace.gates, name) for trace in traced]
+            means = None if parts[0] is None else torch.stack([part.mean(dim=(0, 2)) for part in parts]).mean(dim=0)
+            named[name] = None if means is None else _short(means.flip(0).cpu().numpy())
+        found.append(LayerGates(**named))
+    return tuple(found)
+
+
+def _kept(told: list[Told]) -> tuple[float, ...] | None:
+    parts = [one.kept.mean(dim=(0, 2)) for one in told if one.kept is not None]
+    return _short(torch.stack(parts).mean(dim=0).flip(0).cpu().numpy()) if parts else None
+
+
+def _moved(by_row: Float[np.ndarray, "time horizon target"]) -> Moved:
+    squares = np.square(by_row[::-1].astype(np.float64)).mean(axis=(1, 2))
+    held, total = np.cumsum(squares), squares.sum()
+    reach = int(np.searchsorted(held, HELD * total)) + 1 if total > 0 else 0
+    return Moved(reach=reach, by_row=_short(np.sqrt(squares)))
+
+
+def _most(shares: Shares, targets: Sequence[str]) -> tuple[RowMoved, ...]:
+    """Name the rows that moved the point most, by both roads together."""
+    linear = shares.linear.sum(axis=1)
+    recurrent = np.zeros_like(linear) if shares.recurrent is None else shares.recurrent
+    size = np.square(linear + recurrent).mean(axis=(1, 2))
+    rows = [int(row) for row in np.argsort(-size, kind="stable")[:SHOWN] if size[row] > 0]
+    return tuple(
+        RowMoved(
+            back=len(linear) - 1 - row,
+            linear=dict(zip(targets, _short(linear[row].mean(axis=0)), strict=True)),
+            recurrent=dict(zip(targets, _short(recurrent[row].mean(axis=0)), strict=True)),
+        )
+        for row in rows
+    )
+
+
+def _short(values: np.ndarray) -> tuple[float, ...]:
+    return tuple(float(f"{value:.{DIGITS}g}") for value in values)

@@ -1,0 +1,98 @@
+"""`explain: "memory"`, of a window and of a stream."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import pytest
+from starlette.testclient import TestClient
+
+from forecasting.memory.explaining import Explanation
+from service.schemas import ForecastAnswer
+from tests.service.streams.pushing import BEGIN, push, rows
+
+ROUTE, STREAMS = "/v1/models/tiny/forecast", "/v1/models/tiny/streams"
+
+
+def window(count: int, **changes: Any) -> dict[str, Any]:
+    last = BEGIN.replace(hour=count - 1).isoformat().replace("+00:00", "Z")
+    return {"observations": rows(count), "last_timestamp": last, "series": "north"} | changes
+
+
+def test_a_forecast_is_explained_beside_itself(client: TestClient) -> None:
+    plain = client.post(ROUTE, json=window(9))
+    asked = client.post(ROUTE, json=window(9, explain="memory"))
+    found = msgspec.json.decode(asked.content, type=ForecastAnswer)
+    assert asked.json()["forecast"] == plain.json()["forecast"]
+    assert "memory" not in plain.json()
+    assert isinstance(found.memory, Explanation)
+    assert found.memory.rows == 9
+    assert set(found.memory.columns) == {"a", "b"}
+    for row in found.memory.most:
+        assert row.timestamp == f"2024-03-01T{8 - row.back:02}:00:00Z"
+
+
+def test_without_times_the_rows_that_mattered_have_none(client: TestClient) -> None:
+    answer = client.post(ROUTE, json={"observations": rows(5), "explain": "memory"})
+    if answer.status_code == 200:
+        assert all(row["timestamp"] is None for row in answer.json()["memory"]["most"])
+    else:  # the model knows the hour
+        assert answer.json()["pointer"] == "/last_timestamp"
+
+
+def test_of_several_windows_those_are_explained_that_ask(client: TestClient) -> None:
+    said = client.post(ROUTE, json={"windows": [window(4), window(6, explain="memory"), window(5)]}).json()
+    assert ["memory" in one for one in said["forecasts"]] == [False, True, False]
+    assert said["forecasts"][1]["memory"]["rows"] == 6
+
+
+def test_covariates_are_explained_too(rich_client: TestClient, rich: dict[str, Any]) -> None:
+    answer = rich_client.post(ROUTE, json=rich | {"explain": "memory"})
+    assert answer.status_code == 200, answer.text
+    assert set(answer.json()["memory"]["columns"]) == {"a", "b", "rain"}
+    assert set(answer.json()["memory"]["rest"]) == {"a", "b"}
+
+
+@pytest.mark.parametrize("value", [True, "all", ["memory"], ""])
+def test_another_explanation_is_refused(client: TestClient, value: Any) -> None:
+    answer = client.post(ROUTE, json=window(4, explain=value))
+    assert (answer.status_code, answer.json()["pointer"]) == (422, "/explain")
+
+
+def test_with_windows_it_belongs_into_each(client: TestClient) -> None:
+    answer = client.post(ROUTE, json={"windows": [window(4)], "explain": "memory"})
+    assert (answer.status_code, answer.json()["pointer"]) == (422, "/explain")
+
+
+def test_a_request_may_ask_for_so_many(rich_client: TestClient, rich: dict[str, Any]) -> None:
+    answer = rich_client.post(ROUTE, json={"windows": [rich | {"explain": "memory"}] * 17})
+    assert (answer.status_code, answer.json()["pointer"]) == (422, "/windows/16/explain")
+    assert "at most 16" in answer.json()["detail"]
+
+
+def test_a_window_that_is_refused_is_not_explained(client: TestClient) -> None:
+    answer = client.post(ROUTE, json=window(4, observations=[[None, None]] * 4, explain="memory"))
+    assert answer.status_code == 422
+    assert "no observed value" in answer.json()["detail"]
+
+
+def test_a_stream_is_explained_as_the_window_of_its_rows(client: TestClient) -> None:
+    for hour in range(9):
+        push(client, "told", hour, series="north")
+    plain, asked = (client.get(f"{STREAMS}/told{query}") for query in ("", "?explain=memory"))
+    assert "memory" not in plain.json()
+    whole = client.post(ROUTE, json=window(9, explain="memory")).json()["memory"]
+    assert asked.json()["memory"] == whole
+
+
+def test_another_explanation_of_a_stream_is_refused(client: TestClient) -> None:
+    push(client, "wrong", 0)
+    assert client.get(f"{STREAMS}/wrong?explain=all").status_code == 422
+    assert client.get(f"{STREAMS}/nobody?explain=memory").status_code == 404
+
+
+def test_a_push_is_not_explained(client: TestClient) -> None:
+    answer = client.post(f"{STREAMS}/pushed/observations", json=window(1) | {"explain": "memory"})
+    assert answer.status_code == 422
+    assert "unknown key" in answer.json()["detail"]
