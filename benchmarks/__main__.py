@@ -8,5 +8,5 @@ from __future__ import annotations
 import subprocess
 import sys
 
-for name in ("inprocess", "steps", "training", "memory", "accuracy"):
+for name in ("inprocess", "steps", "cells", "training", "memory", "accuracy"):
     subprocess.run([sys.executable, "-m", f"benchmarks.{name}"], check=True)

@@ -7,25 +7,24 @@ from collections.abc import Mapping
 import msgspec
 
 from forecasting.admission import Window
-from forecasting.bundle import Bundle
-from forecasting.memory.explaining import Explanation, explain
+from forecasting.memory.explaining import Explanation
 from forecasting.prediction import z_inputs
 from service.answers import rfc3339
+from service.models import ServedModel
 
 
-def explained(bundle: Bundle, windows: Mapping[int, Window]) -> dict[int, Explanation]:
+def explained(model: ServedModel, windows: Mapping[int, Window]) -> dict[int, Explanation]:
     """Explain the forecasts of windows, by their places.
 
     Raises:
         WindowRejected: a cell is absurdly far from what the model was trained on.
     """
-    return {place: explained_one(bundle, window) for place, window in windows.items()}
+    return {place: explained_one(model, window) for place, window in windows.items()}
 
 
-def explained_one(bundle: Bundle, window: Window) -> Explanation:
+def explained_one(model: ServedModel, window: Window) -> Explanation:
     """Explain the forecast of one window."""
-    columns = bundle.spec.columns
-    found = explain(bundle.forecaster, z_inputs(bundle, window), columns.targets, columns.targets + columns.past)
+    found = model.explainer.explain(z_inputs(model.bundle, window))
     if window.times is None:
         return found
     times = window.times[::-1]

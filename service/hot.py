@@ -67,7 +67,7 @@ class Forecasts:
         if not question.explained:
             return write_answer(model, question, found)
         windows = {place: question.asked[place].window for place in question.explained}
-        return write_answer(model, question, found, await self.batcher.beside(explained, model.bundle, windows))
+        return write_answer(model, question, found, await self.batcher.beside(explained, model, windows))
 
     async def compute(
         self, model: ServedModel, asked: Sequence[Asked], scope: Scope, pointers: Iterable[str] = repeat("")

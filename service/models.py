@@ -11,6 +11,7 @@ from typing import NamedTuple
 from forecasting.bundle import Bundle, Spec
 from forecasting.engines import Engine, engine_for
 from forecasting.log.records import Version
+from forecasting.memory.explaining import Explainer
 from forecasting.streams.streamed import Streamed
 from service.problems import NotReady, UnknownModel
 from service.schemas import ModelIdentity
@@ -69,6 +70,12 @@ class ServedModel:
         """What takes its streams from row to row."""
         ref = self.ref
         return Streamed(Version(ref.name, ref.version, ref.run_id), self.bundle)
+
+    @cached_property
+    def explainer(self) -> Explainer:
+        """What explains its forecasts; made when it is first asked."""
+        columns = self.bundle.spec.columns
+        return Explainer(self.bundle.forecaster, columns.targets, columns.targets + columns.past)
 
     @cached_property
     def on_cpu(self) -> bool:

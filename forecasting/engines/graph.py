@@ -1,7 +1,8 @@
 """The recurrent cells of all members as one ONNX graph, run by onnxruntime on one thread.
 
 Inputs `rows0`, `rows1`, ... of shape (time, batch, feature), one a member, from a zero state; outputs the hidden state
-of the last layer behind the last row, of shape (1, batch, hidden). ONNX orders the gates in its own way:
+of the last layer behind the last row, of shape (1, batch, hidden), or those of every layer behind every row, of shape
+(time, batch, hidden), member by member. ONNX orders the gates in its own way:
 
             torch                          ONNX
     lstm    write, keep, content, read     write, read, keep, content
@@ -30,25 +31,31 @@ ORDERS = {"lstm": (0, 3, 1, 2), "gru": (1, 0, 2), "rnn": (0,)}
 ATTRIBUTES: dict[str, dict[str, Any]] = {"lstm": {}, "gru": {"linear_before_reset": 1}, "rnn": {}}
 
 
-def open_cells(forecaster: Forecaster) -> onnxruntime.InferenceSession:
-    """Compile the cells of a network; the session copies the weights, and many threads may run it."""
+def open_cells(forecaster: Forecaster, *, every: bool = False) -> onnxruntime.InferenceSession:
+    """Compile the cells of a network; the session copies the weights, and many threads may run it.
+
+    With `every` it says the hidden state of every layer behind every row.
+    """
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.log_severity_level = ERRORS_ONLY
-    model = _model(list(forecaster.members)).SerializeToString()  # type: ignore[arg-type]
+    model = _model(list(forecaster.members), every=every).SerializeToString()  # type: ignore[arg-type]
     return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
 
 
-def _model(members: list[Member]) -> onnx.ModelProto:
+def _model(members: list[Member], *, every: bool) -> onnx.ModelProto:
     nodes: list[onnx.NodeProto] = []
     weights, inputs, outputs = [numpy_helper.from_array(np.array([1]), "direction")], [], []
     for place, member in enumerate(members):
         rnn = fused_of(member.cell)
         inputs.append(_tensor(f"rows{place}", ["time", "batch", rnn.input_size]))
         for layer in range(rnn.num_layers):
-            nodes.extend(_nodes(member, place, layer))
+            nodes.extend(_nodes(member, place, layer, every or layer + 1 < rnn.num_layers))
             weights.extend(_weights(member, place, layer))
-        outputs.append(_tensor(f"last{place}.{rnn.num_layers - 1}", [1, "batch", rnn.hidden_size]))
+            if every:
+                outputs.append(_tensor(f"out{place}.{layer}", ["time", "batch", rnn.hidden_size]))
+        if not every:
+            outputs.append(_tensor(f"last{place}.{rnn.num_layers - 1}", [1, "batch", rnn.hidden_size]))
     graph = helper.make_graph(nodes, "cells", inputs, outputs, weights)
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION)
 
@@ -57,11 +64,10 @@ def _tensor(name: str, shape: list[str | int]) -> onnx.ValueInfoProto:
     return helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)
 
 
-def _nodes(member: Member, place: int, layer: int) -> Iterator[onnx.NodeProto]:
-    """Yield a layer and, where another follows, its outputs without the axis of directions."""
+def _nodes(member: Member, place: int, layer: int, above: bool) -> Iterator[onnx.NodeProto]:
+    """Yield a layer and, where they are read (above), its outputs without the axis of directions."""
     cell, rnn, at = member.architecture.cell, fused_of(member.cell), f"{place}.{layer}"
     rows = f"out{place}.{layer - 1}" if layer else f"rows{place}"
-    above = layer + 1 < rnn.num_layers
     made = [f"all{at}" if above else "", f"last{at}"]
     given = [rows, *(f"{part}{at}" for part in ("W", "R", "B"))]
     yield helper.make_node(OPERATORS[cell], given, made, hidden_size=rnn.hidden_size, **ATTRIBUTES[cell])

@@ -11,15 +11,19 @@ import msgspec
 import numpy as np
 import torch
 from jaxtyping import Float
+from torch import Tensor
 
 from forecasting.engines import Inputs
+from forecasting.engines.graph import open_cells
 from forecasting.members import Static
-from forecasting.memory.shares import Shares, Told, shares_of
+from forecasting.memory.shares import Hidden, Shares, Told, shares_of
 from forecasting.memory.traces import Trace
-from forecasting.network import Forecaster, Rows, State
+from forecasting.network import Forecaster, Rows
 from forecasting.remembering import HELD
 
 SHOWN = 5
+COMPILED = ("gru", "rnn")
+"""Cells that torch runs several times slower than the engine of windows does; the lstm is none."""
 DIGITS = 4
 NOTE = "a cell {} has no path along which a memory is only kept and added to: what rows left in it has no shares"
 
@@ -71,33 +75,46 @@ class Explanation(msgspec.Struct, frozen=True, kw_only=True):
     note: str | None = None
 
 
-@torch.inference_mode()
-def explain(forecaster: Forecaster, inputs: Inputs, targets: Sequence[str], columns: Sequence[str]) -> Explanation:
-    """Explain the forecast behind the last of the rows of one window, from a fresh state.
+class Explainer:
+    """Explains forecasts of a network; many threads may ask at once. Later changes of the network may not be seen."""
 
-    `columns` are the targets and past covariates of a row.
-    """
-    rows, state = _opened(forecaster, inputs)
-    shares, told = shares_of(forecaster, rows, state)
-    linear, recurrent = shares.linear, shares.recurrent
-    return Explanation(
-        rows=len(linear),
-        linear=_moved(linear.sum(axis=1)),
-        columns={name: _moved(linear[:, place]) for place, name in enumerate(columns)},
-        recurrent=None if recurrent is None else _moved(recurrent),
-        most=_most(shares, targets),
-        kept=_kept(told),
-        gates=_gates([one.layers for one in told]),
-        rest=dict(zip(targets, _short(shares.rest.mean(axis=0)), strict=True)),
-        note=NOTE.format(forecaster.architecture.cell) if recurrent is None else None,
-    )
+    def __init__(self, forecaster: Forecaster, targets: Sequence[str], columns: Sequence[str]) -> None:
+        """Compile the cells that torch is slow at; `columns` are the targets and past covariates of a row."""
+        self._forecaster, self._targets, self._columns = forecaster, targets, columns
+        on_cpu = forecaster.spread.device.type == "cpu"
+        self._hidden = _compiled(forecaster) if on_cpu and forecaster.architecture.cell in COMPILED else None
+
+    @torch.inference_mode()
+    def explain(self, inputs: Inputs) -> Explanation:
+        """Explain the forecast behind the last of the rows of one window, from a fresh state."""
+        device, forecaster = self._forecaster.spread.device, self._forecaster
+        rows = Rows(*(torch.from_numpy(part).to(device) for part in inputs[:3]))
+        static = inputs.static and Static(*(torch.from_numpy(part).to(device) for part in inputs.static))
+        shares, told = shares_of(forecaster, rows, forecaster.initial_state(1, static), self._hidden)
+        linear, recurrent = shares.linear, shares.recurrent
+        return Explanation(
+            rows=len(linear),
+            linear=_moved(linear.sum(axis=1)),
+            columns={name: _moved(linear[:, place]) for place, name in enumerate(self._columns)},
+            recurrent=None if recurrent is None else _moved(recurrent),
+            most=_most(shares, self._targets),
+            kept=_kept(told),
+            gates=_gates([one.layers for one in told]),
+            rest=dict(zip(self._targets, _short(shares.rest.mean(axis=0)), strict=True)),
+            note=NOTE.format(forecaster.architecture.cell) if recurrent is None else None,
+        )
 
 
-def _opened(forecaster: Forecaster, inputs: Inputs) -> tuple[Rows, State]:
-    device = forecaster.spread.device
-    rows = Rows(*(torch.from_numpy(part).to(device) for part in inputs[:3]))
-    static = None if inputs.static is None else Static(*(torch.from_numpy(part).to(device) for part in inputs.static))
-    return rows, forecaster.initial_state(1, static)
+def _compiled(forecaster: Forecaster) -> Hidden:
+    """Return what says the hidden states of all layers by the engine of windows."""
+    session, layers = open_cells(forecaster, every=True), forecaster.architecture.layers
+
+    def hidden(inputs: list[Tensor]) -> list[list[Tensor]]:
+        rows = {f"rows{place}": one.transpose(0, 1).contiguous().numpy() for place, one in enumerate(inputs)}
+        found = [torch.from_numpy(states).transpose(0, 1) for states in session.run(None, rows)]
+        return [found[low : low + layers] for low in range(0, len(found), layers)]
+
+    return hidden
 
 
 def _gates(layers: list[list[Trace]]) -> tuple[LayerGates, ...]:

@@ -10,6 +10,7 @@ exact along the cell path; how a row came to write what it wrote, by the hidden 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -51,12 +52,27 @@ class Told(NamedTuple):
     left: Tensor | None
 
 
-def shares_of(forecaster: Forecaster, rows: Rows, state: State) -> tuple[Shares, list[Told]]:
-    """Share out the point behind the last row of one window; and what each member said of it."""
+Hidden = Callable[[list[Tensor]], list[list[Tensor]]]
+"""From what the cell of each member is told to the hidden states of each of its layers, behind every row."""
+
+
+def shares_of(
+    forecaster: Forecaster, rows: Rows, state: State, hidden: Hidden | None = None
+) -> tuple[Shares, list[Told]]:
+    """Share out the point behind the last row of one window; and what each member said of it.
+
+    `hidden` is a faster way to the hidden states from a zero state than the cells themselves.
+    """
     seen, time = forecaster.seen(rows, state), rows.values.shape[1]
     newest = range(time - 1, time)
     members: list[Member] = list(forecaster.members)  # type: ignore[arg-type]
-    told = [_told(member, member.folded(cell), seen, newest) for member, cell in zip(members, state.cells, strict=True)]
+    inputs = [member.inputs(seen) for member in members]
+    known = hidden(inputs) if hidden else [[] for _ in members]
+    cells = [member.folded(cell) for member, cell in zip(members, state.cells, strict=True)]
+    told = [
+        _told(member, list(traces(member.cell, given, cell, memory=False, hidden=layers)), seen, newest)
+        for member, given, cell, layers in zip(members, inputs, cells, known, strict=True)
+    ]
     spread, linear = forecaster.spread[0], _linear(forecaster, seen, time)
     last = seen.filled.level[0, -1, : spread.shape[1]]
     added = forecaster.base(seen, rows, newest)[0, 0, 0] - last
@@ -72,8 +88,7 @@ def _mean(parts: list[Tensor]) -> Tensor:
     return torch.stack(parts).mean(dim=0)
 
 
-def _told(member: Member, state: tuple[Tensor, ...], seen: Seen, newest: range) -> Told:
-    layers = list(traces(member.cell, member.inputs(seen), state, memory=False))
+def _told(member: Member, layers: list[Trace], seen: Seen, newest: range) -> Told:
     point = member.said(layers[-1].hidden[:, -1:], seen, newest)[0, 0, 0]
     keep = layers[-1].gates.keep
     kept = None if keep is None else _still(keep)

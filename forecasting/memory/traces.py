@@ -8,7 +8,7 @@ own. Other cells go row by row.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -37,13 +37,22 @@ class Trace(NamedTuple):
 
 @torch.no_grad()
 def traces(
-    cell: FusedCell | LoopedCell, rows: Float[Tensor, "batch time feature"], state: CellState, *, memory: bool = True
+    cell: FusedCell | LoopedCell,
+    rows: Float[Tensor, "batch time feature"],
+    state: CellState,
+    *,
+    memory: bool = True,
+    hidden: Sequence[Tensor] = (),
 ) -> Iterator[Trace]:
-    """Yield the trace of each layer, lowest first, from a state; without dropout. `memory` is half of the work."""
+    """Yield the trace of each layer, lowest first, from a state; without dropout.
+
+    `memory` is half of the work. `hidden` are the hidden states of each layer of a fused cell, where they are known.
+    """
     for depth in range(len(state[0])):
         before = tuple(part[depth] for part in state)
         if isinstance(cell, FusedCell):
-            trace = _fused(cell, depth, rows, before, memory=memory)
+            known = hidden[depth] if hidden else _hidden(cell, depth, rows, before)
+            trace = _fused(cell, depth, rows, before, known, memory=memory)
         else:
             trace = _looped(cell, depth, rows, before)
         yield trace
@@ -58,13 +67,11 @@ def _looped(cell: LoopedCell, depth: int, rows: Tensor, before: CellState) -> Tr
     return Trace(hidden, found, None, memory[0] if memory else None)
 
 
-def _fused(cell: FusedCell, depth: int, rows: Tensor, before: CellState, *, memory: bool) -> Trace:
-    weights = [cell.rnn.get_parameter(f"{name}_l{depth}") for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")]
-    hidden = _hidden(cell.name, rows, before, weights)
+def _fused(cell: FusedCell, depth: int, rows: Tensor, before: CellState, hidden: Tensor, *, memory: bool) -> Trace:
     past = torch.cat([before[0][:, None], hidden[:, :-1]], dim=1)
     if cell.name == "rnn":
         return Trace(hidden, Gates())
-    given_weight, past_weight, given_bias, past_bias = weights
+    given_weight, past_weight, given_bias, past_bias = _weights(cell, depth)
     given = nn.functional.linear(rows, given_weight, given_bias)
     told = nn.functional.linear(past, past_weight, past_bias)
     if cell.name == "gru":
@@ -72,8 +79,13 @@ def _fused(cell: FusedCell, depth: int, rows: Tensor, before: CellState, *, memo
     return _lstm(hidden, given + told, before[1] if memory else None)
 
 
-def _hidden(name: str, rows: Tensor, before: CellState, weights: list[nn.Parameter]) -> Tensor:
+def _weights(cell: FusedCell, depth: int) -> list[nn.Parameter]:
+    return [cell.rnn.get_parameter(f"{name}_l{depth}") for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")]
+
+
+def _hidden(cell: FusedCell, depth: int, rows: Tensor, before: CellState) -> Tensor:
     """Run one layer of a fused module over its own weights, as the module itself does."""
+    name, weights = cell.name, _weights(cell, depth)
     alone = [part[None].contiguous() for part in before]
     found: Tensor = FUNCTIONS[name](
         rows, alone if name == "lstm" else alone[0], weights, True, 1, 0.0, False, False, True

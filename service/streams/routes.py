@@ -142,7 +142,7 @@ async def describe_stream(
         if explain is None:
             return described(model, found)
         window = newest_window(model.streamed, keeper.log, found.stream)
-        return described(model, found, explained_one(model.bundle, window))
+        return described(model, found, explained_one(model, window))
 
     return _json(msgspec.json.encode(await streams.asked(look)))
 

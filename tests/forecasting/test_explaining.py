@@ -10,7 +10,7 @@ import torch
 
 from forecasting.cells import FUSED, SYSTEMS, FusedCell
 from forecasting.engines import Inputs
-from forecasting.memory.explaining import explain
+from forecasting.memory.explaining import Explainer
 from forecasting.memory.shares import Shares, shares_of
 from forecasting.network import Forecaster, Rows
 from tests.forecasting.explicit import written_out
@@ -110,7 +110,7 @@ def test_the_share_of_a_row_in_the_linear_road_is_its_change_times_a_weight() ->
 @pytest.mark.parametrize("channels", ["joint", "independent"])
 def test_an_explanation_tells_what_people_ask(cell: str, channels: str) -> None:
     network = forecaster(cell=cell, channels=channels, **WIDE)
-    found = explain(network, inputs(network), ["a", "b"], ["a", "b", "c"])
+    found = Explainer(network, ["a", "b"], ["a", "b", "c"]).explain(inputs(network))
     assert found.rows == len(found.linear.by_row) == 30
     assert set(found.columns) == {"a", "b", "c"}
     assert set(found.rest) == {"a", "b"}
@@ -133,11 +133,11 @@ def test_an_explanation_tells_what_people_ask(cell: str, channels: str) -> None:
 
 def test_gates_are_told_newest_row_first() -> None:
     network = forecaster(cell="lstm", members=1)
-    short, long = (explain(network, inputs(network, time), ["a", "b"], ["a", "b"]) for time in (1, 1))
+    short, long = (Explainer(network, ["a", "b"], ["a", "b"]).explain(inputs(network, time)) for time in (1, 1))
     assert short == long
     given = inputs(network, 12)
     cut = Inputs(*(part[:, :6] for part in given[:2]), given.known[:, : 6 + network.architecture.horizon])
-    whole, first = (explain(network, one, ["a", "b"], ["a", "b"]) for one in (given, cut))
+    whole, first = (Explainer(network, ["a", "b"], ["a", "b"]).explain(one) for one in (given, cut))
     assert whole.gates[0].keep is not None
     assert first.gates[0].keep is not None
     np.testing.assert_allclose(whole.gates[0].keep[6:], first.gates[0].keep, rtol=1e-3)
@@ -149,7 +149,7 @@ def test_the_row_that_mattered_most_comes_first() -> None:
     given = inputs(network, 20)
     given.values[0, :] *= 0.01
     given.values[0, 15:] += 100.0  # one large change, 4 rows before the newest
-    found = explain(network, given, ["a", "b"], ["a", "b"])
+    found = Explainer(network, ["a", "b"], ["a", "b"]).explain(given)
     assert found.most[0].back == 4
     assert found.linear.reach == 5
 
