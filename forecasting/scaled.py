@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -18,6 +19,8 @@ from forecasting.members import Static
 from forecasting.scaling import Scaler, Units
 from forecasting.series import Panel, Series, Split
 from forecasting.statics import Coded, Statics
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -110,6 +113,12 @@ def static_of(series: Sequence[ScaledSeries], device: torch.device | None = None
 def origins(part: Part, horizon: int) -> range:
     """Rows to forecast from, such that all `horizon` targets of each lie inside the part."""
     return range(max(part.start - 1, 0), part.stop - horizon)
+
+
+def evenly(all_of: Sequence[T], most: int) -> list[T]:
+    """Choose so many of a sequence, at most, spread over it from its first to its last."""
+    places = np.linspace(0, len(all_of) - 1, min(most, len(all_of))).round().astype(int)
+    return [all_of[place] for place in places]
 
 
 def targets(one: ScaledSeries, at: range, horizon: int) -> Float[np.ndarray, "origins horizon targets"]:

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -23,7 +23,7 @@ from forecasting.filling import fill_alone
 from forecasting.growing import growth_of
 from forecasting.members import Architecture
 from forecasting.network import Forecaster
-from forecasting.scaled import ScaledSeries, origins, static_of, targets
+from forecasting.scaled import ScaledSeries, evenly, origins, static_of, targets
 from forecasting.steadiness import LONGEST, Streaming
 from forecasting.streaming import Job, rows_of
 
@@ -41,7 +41,6 @@ WORST = 1e6
 """The ratio of a carried forecaster that says what is no number, or errs even more than this."""
 
 Said = Float[np.ndarray, "places horizon targets"]
-T = TypeVar("T")
 
 
 class _Places(NamedTuple):
@@ -85,7 +84,7 @@ def measure_streaming(forecaster: Forecaster, panel: Sequence[ScaledSeries], win
 
 def _jobs(panel: Sequence[ScaledSeries], horizon: int) -> list[Job]:
     """Choose series with validation origins, evenly, and the newest rows of each; half of these only bring up state."""
-    parts = _evenly([(one, at) for one in panel if len(at := origins(one.valid, horizon))], MOST_SERIES)
+    parts = evenly([(one, at) for one in panel if len(at := origins(one.valid, horizon))], MOST_SERIES)
     most = min(MOST_HISTORY, MOST_ROWS // max(len(parts), 1))
     jobs = []
     for one, at in parts:
@@ -93,11 +92,6 @@ def _jobs(panel: Sequence[ScaledSeries], horizon: int) -> list[Job]:
         start = max(at.start, first + most // 2) if first else at.start
         jobs.append(Job(one, range(start, at.stop), warm_up=start - first))
     return jobs
-
-
-def _evenly(all_of: Sequence[T], most: int) -> list[T]:
-    places = np.linspace(0, len(all_of) - 1, min(most, len(all_of))).round().astype(int)
-    return [all_of[place] for place in places]
 
 
 def _stride(jobs: Sequence[Job], window: int, cells: int) -> int:
@@ -181,7 +175,7 @@ def _curve(forecaster: Forecaster, jobs: Sequence[Job], places: _Places, window:
     if not lengths:
         return []
     places = places.of(np.flatnonzero(places.carried >= 2 * lengths[-1]))
-    places = places.of(np.array(_evenly(range(len(places.row)), CURVE_ORIGINS)))
+    places = places.of(np.array(evenly(range(len(places.row)), CURVE_ORIGINS)))
     moved = _root_mean_square(places.said - _last_seen(jobs, places)[:, None])
     curve: list[tuple[int, float]] = []
     for rows in lengths:

@@ -37,11 +37,10 @@ def log_carried(run: Run, carried: Carried, freq: str) -> None:
     if memory is None:
         return
     run.log_json("memory.json", memory)
-    kept = {
-        f"keep_constant_rows.layer_{i}": one.constants.median for i, one in enumerate(memory.layers) if one.constants
-    }
-    reached = {"reach_rows": memory.forecast.most, "reach_rows.recurrent": memory.recurrent.most}
-    run.log_metrics({**reached, "reach_rows.linear": memory.linear.most, **kept})
+    roads = {"forecast": memory.forecast, "linear": memory.linear, "recurrent": memory.recurrent}
+    run.log_metrics({f"memory.reach_rows.{name}": reach.most for name, reach in roads.items()})
+    constants = [layer.constants for layer in memory.layers]
+    run.log_metrics({f"memory.keep_rows.layer_{i}": one.median for i, one in enumerate(constants) if one})
     run.log_figure("pictures/memory-reach.png", reach_figure(memory, freq))
     if any(layer.keep or layer.write or layer.read for layer in memory.layers):
         run.log_figure("pictures/memory-gates.png", gates_figure(memory))

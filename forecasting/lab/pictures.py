@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from forecasting.canvas import BLUE, GREY, VERMILION, finished, stacked
+from forecasting.canvas import BLUE, GREY, INK, VERMILION, finished, stacked
 from forecasting.lab.adding import BASELINE, SOLVED
 
 if TYPE_CHECKING:
@@ -21,8 +21,8 @@ COLOURS = {
     "question": "#56B4E9",
     "lstm1997": "#CC79A7",
     "alternative1": VERMILION,
-    "alternative1_deep": VERMILION,
-    "alternative1_skip": VERMILION,
+    "alternative1_deep": INK,
+    "alternative1_skip": "#B8A000",
     "alternative2": "#E69F00",
 }
 DASHES = {"default": "-", "one": "--", "chrono": ":"}

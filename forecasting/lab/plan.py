@@ -37,28 +37,25 @@ def _flows() -> Iterator[Variant]:
         yield from (Variant(name, begin) for begin in (("default", "one", CHRONO) if system.keeps else ("default",)))
 
 
+TRIED = (
+    (Variant("alternative2", CHRONO, GENTLE), (200, 100)),
+    (Variant("question", CHRONO), (200, 100)),
+    (Variant("alternative1"), (200, 100)),
+    (Variant("gru"), (200, 100)),
+    (Variant("alternative1_skip"), (100,)),
+    (Variant("lstm1997"), (100,)),
+    (Variant("lstm"), (400, 200, 100)),
+    (Variant("lstm", "one"), (200, 100)),
+    (Variant("gru", CHRONO), (400, 200, 100)),
+    (Variant("lstm", CHRONO), (400, 200, 100)),
+    (Variant("rnn", rate=1e-3), (200, 100)),
+)
+"""Variants and lengths; those that take longest first, so that no core is left alone with one at the end."""
+
+
 def _full(seeds: int) -> Iterator[Trial]:
-    """Yield the trainings, those that take longest first, so that no core is left alone with one at the end."""
-    chrono = {name: Variant(name, CHRONO) for name in ("lstm", "gru", "question")}
-    gentle = Variant("alternative2", CHRONO, GENTLE)
-    one, first = Variant("lstm", "one"), Variant("alternative1")
-    plain = {name: Variant(name) for name in ("lstm", "gru", "lstm1997")}
-    by_length = {
-        200: (gentle, chrono["question"], first, plain["gru"], plain["lstm"], one, chrono["lstm"], chrono["gru"]),
-        400: (chrono["gru"], plain["lstm"], chrono["lstm"]),
-        100: (
-            plain["lstm1997"],
-            first,
-            plain["gru"],
-            plain["lstm"],
-            one,
-            chrono["lstm"],
-            chrono["gru"],
-            Variant("rnn", rate=1e-3),
-        ),
-    }
-    for length, variants in by_length.items():
-        yield from (Trial(variant, length, seed) for variant in variants for seed in range(seeds))
+    for variant, lengths in TRIED:
+        yield from (Trial(variant, length, seed) for length in lengths for seed in range(seeds))
 
 
 def _quick() -> Iterator[Trial]:

@@ -15,7 +15,7 @@ from forecasting.memory.reach import reaches
 from forecasting.memory.traces import traces
 from forecasting.network import Forecaster, Rows
 from forecasting.remembering import Constants, Gate, LayerGates, Memory
-from forecasting.scaled import ScaledSeries, origins, static_of
+from forecasting.scaled import ScaledSeries, evenly, origins, static_of
 from forecasting.streaming import Job, rows_of
 
 WINDOWS, LONGEST = 16, 1_024
@@ -55,17 +55,22 @@ def measure_memory(forecaster: Forecaster, panel: Sequence[ScaledSeries], rows: 
 def _windows(forecaster: Forecaster, panel: Sequence[ScaledSeries], most: int) -> Windows | None:
     """Take windows of one length that end at validation origins spread over series and time."""
     a = forecaster.architecture
-    ends = [(one, row) for one in panel for row in origins(one.valid, a.horizon) if row + 1 >= FEWEST]
+    ends = _ends(panel, a.horizon)
     if not ends:
         return None
-    longest = max(row for _, row in ends) + 1
-    length = min(most, longest)
+    length = min(most, max(row for _, row in ends) + 1)
     ends = [(one, row) for one, row in ends if row + 1 >= length]
     count = int(np.clip(MOST_NUMBERS // (length * 4 * a.hidden * a.folds * a.layers), 1, WINDOWS))
-    places = np.unique(np.linspace(0, len(ends) - 1, count).round().astype(int))
-    jobs = [Job(one, range(row, row + 1), warm_up=length - 1) for one, row in (ends[place] for place in places)]
+    jobs = [Job(one, range(row, row + 1), warm_up=length - 1) for one, row in evenly(ends, count)]
     device = forecaster.spread.device
     return Windows(rows_of(jobs, 0, length, a.horizon, device), static_of([job.one for job in jobs], device))
+
+
+def _ends(panel: Sequence[ScaledSeries], horizon: int) -> list[tuple[ScaledSeries, int]]:
+    """Choose series with validation origins, and origins of each, evenly; an origin has a row before it."""
+    parts = evenly([(one, at) for one in panel if len(at := origins(one.valid, horizon))], WINDOWS)
+    each = -(-WINDOWS // max(len(parts), 1))
+    return [(one, row) for one, at in parts for row in evenly(at, each) if row + 1 >= FEWEST]
 
 
 @torch.no_grad()

@@ -174,6 +174,12 @@ def test_where_there_is_nothing_to_validate_on_there_is_no_report() -> None:
     assert measure_memory(forecaster(horizon=2), [plain(walk(20), 19, 20)], 8) is None
 
 
+def test_of_many_series_some_are_looked_at() -> None:
+    found = measure_memory(forecaster(), [plain(walk(60), 30, 55)] * 20_000, 10)
+    assert found is not None
+    assert found.windows == 16
+
+
 def test_windows_are_as_long_as_the_history_where_that_is_short() -> None:
     found = measure_memory(forecaster(horizon=1), [plain(walk(30), 20, 28)], 100)
     assert found is not None

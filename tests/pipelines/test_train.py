@@ -79,7 +79,9 @@ def test_the_first_model_that_beats_the_naive_forecasts_is_promoted(shop: Shop) 
 def test_a_run_has_ended_with_its_parameters_and_curves(run: Run, client: mlflow.MlflowClient) -> None:
     assert run.info.status == "FINISHED"
     assert (run.data.params["model.hidden"], run.data.params["train.seed"]) == ("8", "0")
-    curves = {name for name in run.data.metrics if "." in name and not name.startswith(("test.", "seconds."))}
+    curves = {
+        name for name in run.data.metrics if "." in name and not name.startswith(("test.", "seconds.", "memory."))
+    }
     assert curves == {f"{way}.{number}" for way in WAYS for number in NUMBERS}
     for name in curves:
         epochs = [one.step for one in client.get_metric_history(run.info.run_id, name)]
@@ -124,7 +126,8 @@ def test_a_run_keeps_scorecard_decision_and_pictures(files: Path, shop: Shop) ->
     decision = json.loads((files / "decision.json").read_text())
     assert (decision["promote"], decision["by"], decision["champion"]) == (True, "gate", None)
     pictures = {path.name for path in (files / "pictures").iterdir()}
-    assert pictures == {"forecast-all.png", "residuals.png", "errors.png", "calibration.png", "training.png"}
+    told = {"forecast-all.png", "residuals.png", "errors.png", "calibration.png", "training.png"}
+    assert pictures == told | {"memory-reach.png", "memory-gates.png"}
 
 
 def test_a_run_keeps_what_was_chosen_on_validation_rows_and_from_what(files: Path, run: Run) -> None:
