@@ -81,7 +81,8 @@ def usual_question(model: ServedModel, usual: Usual, rows: Float[np.ndarray, "ro
         WindowRejected, ContractChanged: as `read_question` does.
     """
     raw = RawWindow(rows, last_timestamp=_instant(usual.last_timestamp), series=usual.series, horizon=usual.horizon)
-    return Question(("",), (_built(model, raw, usual.levels),), several=False)
+    explained = () if usual.explain is None else (0,)
+    return Question(("",), (_built(model, raw, usual.levels),), several=False, explained=explained)
 
 
 def _asked(model: ServedModel, window: WindowRequest, pointer: str, limits: Limits) -> Asked:

@@ -13,6 +13,7 @@ from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 from fastapi_offline import FastAPIOffline
 from starlette.exceptions import HTTPException
+from threadpoolctl import threadpool_limits
 
 from forecasting.errors import GatecastError
 from service.batching import Batcher
@@ -145,6 +146,7 @@ def _lifespan(settings: Settings) -> Callable[[FastAPI], AbstractAsyncContextMan
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[State]:
         torch.set_num_threads(1)  # requests run side by side; one of them shall not take every core
+        threadpool_limits(1)  # nor shall a product of numpy, which on a busy machine would wait for its own threads
         async with app.state.upkeep.running(), app.state.follower.running(choose_device(settings.device)):
             _spare_the_collector()
             yield {

@@ -14,7 +14,7 @@ import simdjson
 from jaxtyping import Float
 
 from service.body import quotes_of
-from service.schemas import Levels, Positive, SeriesId, Time
+from service.schemas import Explain, Levels, Positive, SeriesId, Time
 
 NUMERALS = b"0123456789+-.eE \t\r\n"
 """All that numbers are written with, and white space; what is left of rows without them is their shape."""
@@ -28,6 +28,7 @@ class Usual(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     series: SeriesId | None = None
     horizon: Positive | None = None
     levels: Levels | None = None
+    explain: Explain | None = None
 
 
 class QuickReader:

@@ -4,6 +4,7 @@ interface.py  what goes in and out: of windows, and of streams a row at a time
 eager.py      the network itself, on whatever device its weights are
 compiled.py   windows on one core of a CPU in a third of the time: cells by onnxruntime, the rest by numpy
 graph.py      the cells as an ONNX graph
+tracing.py    windows with how their forecasts came about
 stepped.py    streams on one core of a CPU: a row at a time costs microseconds
 packing.py    the weights as the kernel takes them, and the layout of a state
 kernel.py     a row of many streams, compiled by numba

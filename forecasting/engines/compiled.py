@@ -42,12 +42,14 @@ class Known(NamedTuple):
 class CompiledEngine:
     """Weights as arrays, the cells of all members as one session; later changes of the network are not seen."""
 
+    _every = False
+
     def __init__(self, forecaster: Forecaster) -> None:
         """Take the weights over."""
         a = forecaster.architecture
         weights = {name: tensor.detach().cpu().numpy() for name, tensor in forecaster.state_dict().items()}
         self.name = "onnxruntime on cpu"
-        self._cells = open_cells(forecaster)
+        self._cells = open_cells(forecaster, every=self._every)
         self._road = Road(a, weights)
         self._members = [Member(a, _under(f"members.{place}.", weights)) for place in range(a.members)]
         self._seen, self._waited = np.ones((1, 1, a.seen), np.float32), np.zeros((1, 1, a.seen), np.float32)
@@ -56,7 +58,7 @@ class CompiledEngine:
     def forecast_last(self, inputs: Inputs) -> ZForecast:
         """Return point, median and scale by window, step and target."""
         values, calendar, known = (part.transpose(1, 0, 2) for part in inputs[:3])
-        views, ahead = self._views(values), _known(known)
+        views, ahead = self._views(values), known_of(known)
         rows = {
             f"rows{place}": one.rows(views, calendar, ahead, inputs.static) for place, one in enumerate(self._members)
         }
@@ -206,7 +208,8 @@ def _views_with_holes(values: Float[np.ndarray, "time window column"]) -> Views:
     return Views(level, changes, (~missing).astype(np.float32), (np.log1p(waited) / NEVER).astype(np.float32))
 
 
-def _known(known: Float[np.ndarray, "reach window known"]) -> Known:
+def known_of(known: Float[np.ndarray, "reach window known"]) -> Known:
+    """Return covariates known in advance as members and road take them."""
     if not known.shape[2]:
         return Known(known, known)
     there = ~np.isnan(known)

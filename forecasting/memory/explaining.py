@@ -9,22 +9,16 @@ from collections.abc import Sequence
 
 import msgspec
 import numpy as np
-import torch
 from jaxtyping import Float
-from torch import Tensor
 
 from forecasting.engines import Inputs
-from forecasting.engines.graph import open_cells
-from forecasting.members import Static
-from forecasting.memory.shares import Hidden, Shares, Told, shares_of
-from forecasting.memory.traces import Trace
-from forecasting.network import Forecaster, Rows
+from forecasting.memory.shares import Sharer, Shares
+from forecasting.memory.told import Gated, teller_for
+from forecasting.network import Forecaster
 from forecasting.remembering import HELD
 
 SHOWN = 5
-COMPILED = ("gru", "rnn")
-"""Cells that torch runs several times slower than the engine of windows does; the lstm is none."""
-DIGITS = 4
+DECIMALS = 5
 NOTE = "a cell {} has no path along which a memory is only kept and added to: what rows left in it has no shares"
 
 
@@ -76,21 +70,17 @@ class Explanation(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Explainer:
-    """Explains forecasts of a network; many threads may ask at once. Later changes of the network may not be seen."""
+    """Explains forecasts of a network; many threads may ask at once. Later changes of the network are not seen."""
 
     def __init__(self, forecaster: Forecaster, targets: Sequence[str], columns: Sequence[str]) -> None:
-        """Compile the cells that torch is slow at; `columns` are the targets and past covariates of a row."""
-        self._forecaster, self._targets, self._columns = forecaster, targets, columns
-        on_cpu = forecaster.spread.device.type == "cpu"
-        self._hidden = _compiled(forecaster) if on_cpu and forecaster.architecture.cell in COMPILED else None
+        """Take the weights over; `columns` are the targets and past covariates of a row."""
+        self._targets, self._columns, self._cell = targets, columns, forecaster.architecture.cell
+        self._teller, self._sharer = teller_for(forecaster), Sharer(forecaster)
 
-    @torch.inference_mode()
     def explain(self, inputs: Inputs) -> Explanation:
         """Explain the forecast behind the last of the rows of one window, from a fresh state."""
-        device, forecaster = self._forecaster.spread.device, self._forecaster
-        rows = Rows(*(torch.from_numpy(part).to(device) for part in inputs[:3]))
-        static = inputs.static and Static(*(torch.from_numpy(part).to(device) for part in inputs.static))
-        shares, told = shares_of(forecaster, rows, forecaster.initial_state(1, static), self._hidden)
+        told = self._teller.tell(inputs)
+        shares = self._sharer.share(told)
         linear, recurrent = shares.linear, shares.recurrent
         return Explanation(
             rows=len(linear),
@@ -98,41 +88,20 @@ class Explainer:
             columns={name: _moved(linear[:, place]) for place, name in enumerate(self._columns)},
             recurrent=None if recurrent is None else _moved(recurrent),
             most=_most(shares, self._targets),
-            kept=_kept(told),
-            gates=_gates([one.layers for one in told]),
+            kept=None if shares.kept is None else _short(shares.kept[::-1]),
+            gates=tuple(_gates(layers) for layers in zip(*told.members, strict=True)),
             rest=dict(zip(self._targets, _short(shares.rest.mean(axis=0)), strict=True)),
-            note=NOTE.format(forecaster.architecture.cell) if recurrent is None else None,
+            note=NOTE.format(self._cell) if recurrent is None else None,
         )
 
 
-def _compiled(forecaster: Forecaster) -> Hidden:
-    """Return what says the hidden states of all layers by the engine of windows."""
-    session, layers = open_cells(forecaster, every=True), forecaster.architecture.layers
-
-    def hidden(inputs: list[Tensor]) -> list[list[Tensor]]:
-        rows = {f"rows{place}": one.transpose(0, 1).contiguous().numpy() for place, one in enumerate(inputs)}
-        found = [torch.from_numpy(states).transpose(0, 1) for states in session.run(None, rows)]
-        return [found[low : low + layers] for low in range(0, len(found), layers)]
-
-    return hidden
-
-
-def _gates(layers: list[list[Trace]]) -> tuple[LayerGates, ...]:
-    """Average the gates of each layer over units, folds and members, newest row first."""
-    found = []
-    for traced in zip(*layers, strict=True):
-        named = {}
-        for name in ("keep", "write", "read"):
-            parts = [getattr(trace.gates, name) for trace in traced]
-            means = None if parts[0] is None else torch.stack([part.mean(dim=(0, 2)) for part in parts]).mean(dim=0)
-            named[name] = None if means is None else _short(means.flip(0).cpu().numpy())
-        found.append(LayerGates(**named))
-    return tuple(found)
-
-
-def _kept(told: list[Told]) -> tuple[float, ...] | None:
-    parts = [one.kept.mean(dim=(0, 2)) for one in told if one.kept is not None]
-    return _short(torch.stack(parts).mean(dim=0).flip(0).cpu().numpy()) if parts else None
+def _gates(layers: Sequence[Gated]) -> LayerGates:
+    """Average the gates of a layer over units, folds and members, newest row first."""
+    named = {}
+    for name in ("keep", "write", "read"):
+        parts = [gate.mean(axis=(1, 2)) for layer in layers if (gate := getattr(layer, name)) is not None]
+        named[name] = _short(np.mean(parts, axis=0)[::-1]) if parts else None
+    return LayerGates(**named)
 
 
 def _moved(by_row: Float[np.ndarray, "time horizon target"]) -> Moved:
@@ -159,4 +128,4 @@ def _most(shares: Shares, targets: Sequence[str]) -> tuple[RowMoved, ...]:
 
 
 def _short(values: np.ndarray) -> tuple[float, ...]:
-    return tuple(float(f"{value:.{DIGITS}g}") for value in values)
+    return tuple(values.astype(np.float64).round(DECIMALS).tolist())

@@ -8,7 +8,7 @@ own. Other cells go row by row.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import torch
@@ -40,21 +40,11 @@ def traces(
     cell: FusedCell | LoopedCell,
     rows: Float[Tensor, "batch time feature"],
     state: CellState,
-    *,
-    memory: bool = True,
-    hidden: Sequence[Tensor] = (),
 ) -> Iterator[Trace]:
-    """Yield the trace of each layer, lowest first, from a state; without dropout.
-
-    `memory` is half of the work. `hidden` are the hidden states of each layer of a fused cell, where they are known.
-    """
+    """Yield the trace of each layer, lowest first, from a state; without dropout."""
     for depth in range(len(state[0])):
         before = tuple(part[depth] for part in state)
-        if isinstance(cell, FusedCell):
-            known = hidden[depth] if hidden else _hidden(cell, depth, rows, before)
-            trace = _fused(cell, depth, rows, before, known, memory=memory)
-        else:
-            trace = _looped(cell, depth, rows, before)
+        trace = _fused(cell, depth, rows, before) if isinstance(cell, FusedCell) else _looped(cell, depth, rows, before)
         yield trace
         rows = trace.hidden
 
@@ -67,16 +57,15 @@ def _looped(cell: LoopedCell, depth: int, rows: Tensor, before: CellState) -> Tr
     return Trace(hidden, found, None, memory[0] if memory else None)
 
 
-def _fused(cell: FusedCell, depth: int, rows: Tensor, before: CellState, hidden: Tensor, *, memory: bool) -> Trace:
-    past = torch.cat([before[0][:, None], hidden[:, :-1]], dim=1)
+def _fused(cell: FusedCell, depth: int, rows: Tensor, before: CellState) -> Trace:
+    hidden = _hidden(cell, depth, rows, before)
     if cell.name == "rnn":
         return Trace(hidden, Gates())
     given_weight, past_weight, given_bias, past_bias = _weights(cell, depth)
+    past = torch.cat([before[0][:, None], hidden[:, :-1]], dim=1)
     given = nn.functional.linear(rows, given_weight, given_bias)
     told = nn.functional.linear(past, past_weight, past_bias)
-    if cell.name == "gru":
-        return _gru(hidden, given, told)
-    return _lstm(hidden, given + told, before[1] if memory else None)
+    return _gru(hidden, given, told) if cell.name == "gru" else _lstm(hidden, given + told, before[1])
 
 
 def _weights(cell: FusedCell, depth: int) -> list[nn.Parameter]:
@@ -100,12 +89,10 @@ def _gru(hidden: Tensor, given: Tensor, told: Tensor) -> Trace:
     return Trace(hidden, Gates(kept, 1 - kept), written, hidden)
 
 
-def _lstm(hidden: Tensor, mixed: Tensor, before: Tensor | None) -> Trace:
+def _lstm(hidden: Tensor, mixed: Tensor, before: Tensor) -> Trace:
     write, keep, content, read = mixed.chunk(4, dim=-1)
     gates = Gates(torch.sigmoid(keep), torch.sigmoid(write), torch.sigmoid(read))
     written = torch.tanh(content)
-    if before is None:
-        return Trace(hidden, gates, written)
     memory = _carried(torch.sigmoid(keep.double()), torch.sigmoid(write.double()) * written.double(), before.double())
     return Trace(hidden, gates, written, memory.to(hidden.dtype))
 

@@ -11,7 +11,8 @@ import torch
 from forecasting.cells import FUSED, SYSTEMS, FusedCell
 from forecasting.engines import Inputs
 from forecasting.memory.explaining import Explainer
-from forecasting.memory.shares import Shares, shares_of
+from forecasting.memory.shares import Sharer, Shares
+from forecasting.memory.told import teller_for
 from forecasting.network import Forecaster, Rows
 from tests.forecasting.explicit import written_out
 from tests.forecasting.panels import close, forecaster
@@ -26,8 +27,7 @@ def inputs(network: Forecaster, time: int = 30, seed: int = 0) -> Inputs:
 
 
 def shared(network: Forecaster, given: Inputs) -> Shares:
-    with torch.no_grad():
-        return shares_of(network, rows_of(given), network.initial_state(1))[0]
+    return Sharer(network).share(teller_for(network).tell(given))
 
 
 def rows_of(given: Inputs) -> Rows:

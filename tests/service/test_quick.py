@@ -30,6 +30,7 @@ KEYS = st.fixed_dictionaries(
         "series": st.text(max_size=20),
         "horizon": st.integers(1, 1000),
         "levels": st.lists(st.integers(1, 99), max_size=3),
+        "explain": st.just("memory"),
     },
 )
 
@@ -45,7 +46,7 @@ def test_a_usual_request_is_understood_as_the_other_reader_understands_it(reques
         return
     assert found is not None
     usual, rows = found
-    for key in ("last_timestamp", "series", "horizon", "levels"):
+    for key in ("last_timestamp", "series", "horizon", "levels", "explain"):
         assert getattr(usual, key) == getattr(whole, key)
     np.testing.assert_array_equal(rows, np.array(whole.observations, dtype=np.float64).astype(np.float32))
 
