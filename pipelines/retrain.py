@@ -17,9 +17,12 @@ NEWEST = 1_000
 """Rows of the test part, at most."""
 
 
-def retrain(project: Project, registry: Registry, settings: Settings, console: Console) -> Trained:
-    """Train, compare with the champion on rows that neither has seen, promote or keep; it raises what `train` does."""
-    return train(on_newest(project), registry, settings, console)
+def retrain(project: Project, registry: Registry, settings: Settings, console: Console, reason: str = "") -> Trained:
+    """Train, compare with the champion on rows that neither has seen, promote or keep; it raises what `train` does.
+
+    `reason` is recorded with the run.
+    """
+    return train(on_newest(project), registry, settings, console, reason)
 
 
 def on_newest(project: Project) -> Project:

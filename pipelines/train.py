@@ -59,12 +59,22 @@ class Given:
     phases: Phases
 
 
+REASON = "gatecast.reason"
+"""The tag of a run that says why it was begun."""
+
+
 class Place(NamedTuple):
-    """Where a run is recorded, where files are, and where a person looks."""
+    """Where a run is recorded and with what reason, where files are, and where a person looks."""
 
     registry: Registry
     home: Path
     console: Console
+    reason: str = ""
+
+    @property
+    def tags(self) -> dict[str, str]:
+        """What the run is marked with."""
+        return {REASON: self.reason} if self.reason else {}
 
 
 class Interrupted(KeyboardInterrupt):
@@ -79,8 +89,10 @@ class Interrupted(KeyboardInterrupt):
         )
 
 
-def train(project: Project, registry: Registry, settings: Settings, console: Console) -> Trained:
+def train(project: Project, registry: Registry, settings: Settings, console: Console, reason: str = "") -> Trained:
     """Read the data, train, judge, register, and promote if the gate says so, while no other run of the project does.
+
+    `reason` says why it is trained, and is recorded with the run.
 
     Raises:
         LeaseHeld: another run of the project is under way; nothing was done.
@@ -92,7 +104,7 @@ def train(project: Project, registry: Registry, settings: Settings, console: Con
     """
     given = read(project, settings, console)  # before anything is reached: data that cannot be used leave no trace
     with leased(project.name, registry, settings, console) as lease:
-        return train_on(given, project, Place(registry, settings.home, console), lease)
+        return train_on(given, project, Place(registry, settings.home, console, reason), lease)
 
 
 def read(project: Project, settings: Settings, console: Console) -> Given:
@@ -110,11 +122,11 @@ def read(project: Project, settings: Settings, console: Console) -> Given:
 
 def train_on(given: Given, project: Project, place: Place, lease: Lease) -> Trained:
     """Do what `train` does with data that are read, under a lease that is held."""
-    (registry, home, console), report, phase = place, given.report, given.phases.phase
+    (registry, home, console, _), report, phase = place, given.report, given.phases.phase
     provenance = provenance_of(report.digest, given.prepared.split, git_commit(Path(project.folder)))
     warm = warm_from(registry, project, given.prepared, console)
     kept_in = resumable(home, project, report.digest, warm, console)
-    recorded = registry.run(project.name, git_commit=provenance.git_commit, tags={MARK: lease.mark})
+    recorded = registry.run(project.name, git_commit=provenance.git_commit, tags={MARK: lease.mark} | place.tags)
     with closed_in_order(recorded) as run, kept_in as folder:
         _log_inputs(run, project, given)
         with phase("training"), watched(console) as onlooker:

@@ -35,12 +35,14 @@ class Limits:
     mebibytes: int
 
 
-def run(project: Path, limits: Limits, environ: Mapping[str, str], stopping: Callable[[], bool]) -> tuple[Outcome, str]:
+def run(
+    project: Path, limits: Limits, environ: Mapping[str, str], stopping: Callable[[], bool], reason: str = ""
+) -> tuple[Outcome, str]:
     """Retrain a project, and return what came of it, in a word and in words; `stopping` asks it to end.
 
     It hears SIGTERM as a person's Ctrl-C: it ends in order, and is killed where that takes longer than a minute.
     """
-    command = [sys.executable, "-m", "pipelines", "retrain", str(project)]
+    command = [sys.executable, "-m", "pipelines", "retrain", str(project), "--reason", reason]
     process = subprocess.Popen(command, env=dict(environ), start_new_session=True)  # noqa: S603 - our own command
     began, why = time.monotonic(), ""
     while process.poll() is None and not why:

@@ -84,9 +84,10 @@ class Scheduler:
     def _retrain(self, entry: _Entry, step: Run, drifting: int) -> None:
         name, schedule = entry.project.name, entry.project.schedule
         why = f"; {counted(drifting, 'stream')} of it drifting" if drifting else ""
-        self._say(f"{name}: retraining, due {_utc(step.due)}, attempt {step.attempt}{why}")
+        reason = f"due {_utc(step.due)}, attempt {step.attempt}{why}"
+        self._say(f"{name}: retraining, {reason}")
         limits = Limits(60 * schedule.minutes, schedule.memory_mb)
-        outcome, why = run(entry.path, limits, self._environ, lambda: self._stopped)
+        outcome, why = run(entry.path, limits, self._environ, lambda: self._stopped, reason)
         finish(self._database, name, step, outcome)
         again = "; it will be tried again" if tried_again(outcome, step.attempt, schedule.retries) else ""
         self._say(f"{name}: {outcome} ({why}){again}")

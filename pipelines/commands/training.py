@@ -73,7 +73,8 @@ def _told(call: Call, trained: Trained) -> dict[str, object]:
 @PROJECT
 @click.option("--allow-schema-change", is_flag=True, help="Replace a champion of other columns, steps or horizon.")
 @click.option("--warm", is_flag=True, help="Begin with the members of the version in production.")
-def retrain(call: Call, project: Path, *, allow_schema_change: bool, warm: bool) -> object:
+@click.option("--reason", default="", help="Why; recorded with the run.")
+def retrain(call: Call, project: Path, *, allow_schema_change: bool, warm: bool, reason: str) -> object:
     """Train on the data as they are now; promote the model if it beats the one in production beyond chance.
 
     Both are compared, pair by pair, on the newest rows, which neither has learnt from; the decision is recorded either
@@ -90,7 +91,7 @@ def retrain(call: Call, project: Path, *, allow_schema_change: bool, warm: bool)
         read = warmed(read)
     from pipelines.retrain import retrain as run_retraining
 
-    retrained = run_retraining(read, call.settings.registry(), call.settings, call.console)
+    retrained = run_retraining(read, call.settings.registry(), call.settings, call.console, reason)
     return {**_told(call, retrained), "decision": retrained.decision, "seconds": retrained.seconds}
 
 

@@ -16,6 +16,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import mlflow
 import numpy as np
 import pytest
 
@@ -73,8 +74,10 @@ def scratch_of(plant: Path) -> Path:
 def test_a_better_model_takes_over_and_an_equal_one_does_not_and_both_say_why(plant: Path) -> None:
     first = retrained(plant)
     assert (first.code, first.json["promoted"], first.json["version"]) == (0, True, "1")
-    second = retrained(plant)
+    second = retrained(plant, "--reason", "I wanted to see")
     assert (second.code, second.json["promoted"]) == (0, False)
+    client = mlflow.MlflowClient(registry_of(plant).uri)
+    assert client.get_run(second.json["run_id"]).data.tags["gatecast.reason"] == "I wanted to see"
     decision = second.json["decision"]
     assert decision["reason"].startswith("it does not beat version 1")
     assert decision["comparison"]["origins"] > 50

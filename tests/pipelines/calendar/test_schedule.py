@@ -10,10 +10,12 @@ import time
 from contextlib import closing
 from pathlib import Path
 
+import mlflow
 import pytest
 
 from forecasting.log.connecting import Database
 from forecasting.log.opening import FILE
+from forecasting.registry import Registry, embedded
 from pipelines.calendar import store
 from pipelines.calendar.due import Outcome, Run
 from pipelines.calendar.lease import take
@@ -146,6 +148,11 @@ def test_streams_that_drift_are_a_reason_to_retrain(plant: Path, drift: int, ret
     assert ("; 1 stream of it drifting" in said[0]) is retrained
     assert ("plant: done (exit code 0)" in said[0]) is retrained
     assert "done" not in said[1]  # not again within hours
+    if retrained:
+        registry = Registry(*embedded(home))
+        client = mlflow.MlflowClient(registry.uri)
+        newest = client.get_run(registry.versions("plant")[0].run_id)
+        assert newest.data.tags["gatecast.reason"].endswith("; 1 stream of it drifting")
 
 
 def test_a_ledger_that_cannot_be_read_does_not_stop_the_clock(plant: Path) -> None:
