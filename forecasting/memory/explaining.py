@@ -41,7 +41,7 @@ class RowMoved(msgspec.Struct, frozen=True, kw_only=True):
     recurrent: dict[str, float]
 
 
-class LayerGates(msgspec.Struct, frozen=True, kw_only=True):
+class GatesByRow(msgspec.Struct, frozen=True, kw_only=True):
     """Gates at each row, newest first, means over units and members; null where the cell has no such gate."""
 
     keep: tuple[float, ...] | None
@@ -64,7 +64,7 @@ class Explanation(msgspec.Struct, frozen=True, kw_only=True):
     recurrent: Moved | None
     most: tuple[RowMoved, ...]
     kept: tuple[float, ...] | None
-    gates: tuple[LayerGates, ...]
+    gates: tuple[GatesByRow, ...]
     rest: dict[str, float]
     note: str | None = None
 
@@ -95,13 +95,13 @@ class Explainer:
         )
 
 
-def _gates(layers: Sequence[Gated]) -> LayerGates:
+def _gates(layers: Sequence[Gated]) -> GatesByRow:
     """Average the gates of a layer over units, folds and members, newest row first."""
     named = {}
     for name in ("keep", "write", "read"):
         parts = [gate.mean(axis=(1, 2)) for layer in layers if (gate := getattr(layer, name)) is not None]
         named[name] = _short(np.mean(parts, axis=0)[::-1]) if parts else None
-    return LayerGates(**named)
+    return GatesByRow(**named)
 
 
 def _moved(by_row: Float[np.ndarray, "time horizon target"]) -> Moved:

@@ -28,6 +28,11 @@ from forecasting.streams.turn import Turn
 
 ATTEMPTS = 8
 
+ENDLESS = (
+    "the state of this model's cell, {}, has no bounds and grows with every row; ask its forecast route with a window"
+)
+UNSAFE = "this model is worse with a carried state than from fresh windows; such are not streamed here: send a window"
+
 
 @dataclass(frozen=True)
 class Policy:
@@ -184,17 +189,9 @@ class Keeper:
 
     def _refuse_unsafe(self, model: Streamed) -> None:
         if model.endless:
-            message = (
-                f"the state of this model's cell, {model.spec.architecture.cell}, has no bounds and grows with every "
-                "row; ask its forecast route with a window"
-            )
-            raise NotStreamable(message)
+            raise NotStreamable(ENDLESS.format(model.spec.architecture.cell))
         if model.resync is not None and self._policy.unsafe == "refuse":
-            message = (
-                "this model forecasts worse with a carried state than from fresh windows, and this service does not "
-                "stream such models; ask its forecast route with a window"
-            )
-            raise NotStreamable(message)
+            raise NotStreamable(UNSAFE)
 
     def _push(self, model: Streamed, pushes: Pushes, taken: list[Part], now: int) -> Outcomes:
         """Let each stream be answered by the version that holds it, which is an older one right after a swap.
