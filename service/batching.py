@@ -70,7 +70,7 @@ class Batcher:
             Overloaded: too many windows wait, or they would wait longer than the deadline.
         """
         rows = sum(len(one.window.values) for one in asked)
-        lane = self.quick if model.on_cpu and rows <= QUICK_ROWS else self.long
+        lane = self.quick if model.quick and rows <= QUICK_ROWS else self.long
         loop, seconds = asyncio.get_running_loop(), self._settings.deadline_seconds
         if self.waiting and (self.waiting + len(asked) > self._settings.max_queue or lane.seconds > seconds):
             raise self.refusal()

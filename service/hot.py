@@ -92,7 +92,7 @@ class Forecasts:
     async def _explained(self, model: ServedModel, question: Question) -> dict[int, Explanation]:
         """Explain what is asked for: a little on the event loop, for a thread costs as much; more in a thread."""
         windows = {place: question.asked[place].window for place in question.explained}
-        if model.on_cpu and sum(len(window.values) for window in windows.values()) <= QUICK_EXPLAINED:
+        if model.quick and sum(len(window.values) for window in windows.values()) <= QUICK_EXPLAINED:
             return explained(model, windows)
         return await self.batcher.beside(explained, model, windows)
 

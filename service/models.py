@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import NamedTuple
 
 from forecasting.bundle import Bundle, Spec
+from forecasting.cells import FUSED
 from forecasting.engines import Engine, engine_for
 from forecasting.log.records import Version
 from forecasting.memory.explaining import Explainer
@@ -78,9 +79,10 @@ class ServedModel:
         return Explainer(self.bundle.forecaster, columns.targets, columns.targets + columns.past)
 
     @cached_property
-    def on_cpu(self) -> bool:
-        """Tell whether its weights are in ordinary memory."""
-        return self.bundle.forecaster.spread.device.type == "cpu"
+    def quick(self) -> bool:
+        """Tell whether a forecast takes about a millisecond: on a CPU, by a cell that takes many rows at once."""
+        network = self.bundle.forecaster
+        return network.spread.device.type == "cpu" and network.architecture.cell in FUSED
 
     @cached_property
     def identity(self) -> ModelIdentity:

@@ -39,7 +39,7 @@ class OnDevice(ServedModel):
     """A model that is computed as on a GPU: in a thread, beside the event loop."""
 
     @property
-    def on_cpu(self) -> bool:
+    def quick(self) -> bool:
         return False
 
 
