@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 
 from forecasting.bundle import save_bundle
-from forecasting.cells import FUSED, SYSTEMS
+from forecasting.cells import SYSTEMS
 from forecasting.errors import NotStreamable
 from forecasting.registry import Registry
 from pipelines.versions import open_version
