@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
+import signal
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from datetime import UTC, datetime
 from importlib.metadata import version
 from multiprocessing import get_context
@@ -25,17 +25,16 @@ Told = Callable[[int, int, str], None]
 
 
 def run(plan: Plan, told: Told, *, quick: bool = False) -> Results:
-    """Run a plan on all cores that this process may use."""
-    start, cores = (
-        time.monotonic(),
-        len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
-    )
-    with ProcessPoolExecutor(cores, get_context("spawn"), initializer=_alone) as pool:
-        lessons = {pool.submit(learn, *trial): trial for trial in plan.trials}
-        flows = [pool.submit(flow_of, variant, plan.seeds) for variant in plan.flows]
-        growths = [pool.submit(growth_of, variant) for variant in plan.growths]
-        for done, one in enumerate(as_completed(lessons), 1):
-            told(done, len(lessons), f"{lessons[one].variant.name}, {lessons[one].length} rows")
+    """Run a plan on all cores that this process may use; Ctrl-C ends all of it at once."""
+    start, cores = time.monotonic(), _cores()
+    with get_context("spawn").Pool(cores, initializer=_alone) as pool:
+        waited = [pool.apply_async(learn, trial) for trial in plan.trials]
+        flows = [pool.apply_async(flow_of, (variant, plan.seeds)) for variant in plan.flows]
+        growths = [pool.apply_async(growth_of, (variant,)) for variant in plan.growths]
+        lessons = []
+        for trial, one in zip(plan.trials, waited, strict=True):
+            lessons.append((trial, one.get()))
+            told(len(lessons), len(plan.trials), f"{trial.variant.name}, {trial.length} rows")
         return Results(
             quick=quick,
             seeds=plan.seeds,
@@ -43,13 +42,19 @@ def run(plan: Plan, told: Told, *, quick: bool = False) -> Results:
             versions={"torch": version("torch"), "gatecast": version("gatecast")},
             cores=cores,
             seconds=round(time.monotonic() - start, 1),
-            flows=tuple(one.result() for one in flows),
-            added=tuple(_added((trial, one.result()) for one, trial in lessons.items())),
-            growths=tuple(one.result() for one in growths),
+            flows=tuple(one.get() for one in flows),
+            added=tuple(_added(lessons)),
+            growths=tuple(one.get() for one in growths),
         )
 
 
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def _alone() -> None:
+    """Work on one thread, and leave Ctrl-C to the one who started it all."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     torch.set_num_threads(1)
 
 

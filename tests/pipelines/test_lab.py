@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import mlflow
 import msgspec
+import psutil
 import pytest
 
 from forecasting.lab.page import page_of
@@ -41,3 +48,26 @@ def runs(home: Path) -> list[mlflow.entities.Run]:
 )
 def test_what_does_not_go_together_is_a_wrong_use(tmp_path: Path, asked: list[str]) -> None:
     assert gatecast(tmp_path, "memory", *asked).code == 2
+
+
+@pytest.mark.slow
+def test_ctrl_c_ends_all_of_it(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "pipelines", "--home", str(tmp_path), "memory", "--lab"]
+    process = subprocess.Popen(command, start_new_session=True, preexec_fn=_heed)  # noqa: PLW1509 - our own command
+    try:
+        wait_until(lambda: len(psutil.Process(process.pid).children()) >= 2)
+        os.killpg(process.pid, signal.SIGINT)
+        assert process.wait(30) == 130
+    finally:
+        process.kill()
+
+
+def _heed() -> None:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def wait_until(holds: Callable[[], bool]) -> None:
+    end = time.monotonic() + 60
+    while not holds():
+        assert time.monotonic() < end
+        time.sleep(0.1)
