@@ -10,6 +10,7 @@ from itertools import product
 import numpy as np
 import pandas as pd
 import torch
+from threadpoolctl import threadpool_limits
 from torch import nn
 
 from benchmarks.inprocess import COLUMNS, NEWEST, Case, bundle_of
@@ -36,6 +37,7 @@ ROWS = 169
 def main() -> None:
     """Measure and write the result."""
     torch.set_num_threads(1)
+    threadpool_limits(1)  # as the service does
     publish(
         "cells",
         "In one thread, in processor time. Cells: forward and backward over "

@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Float
 
 from forecasting.engines import Inputs
-from forecasting.memory.shares import Sharer, Shares
+from forecasting.memory.shares import Sharer
 from forecasting.memory.told import Gated, teller_for
 from forecasting.network import Forecaster
 from forecasting.remembering import HELD
@@ -81,17 +81,18 @@ class Explainer:
         """Explain the forecast behind the last of the rows of one window, from a fresh state."""
         told = self._teller.tell(inputs)
         shares = self._sharer.share(told)
-        linear, recurrent = shares.linear, shares.recurrent
+        roads = [shares.linear.sum(axis=1), *([] if shares.recurrent is None else [shares.recurrent])]
+        moved = _moved(np.stack([*roads, *shares.linear.transpose(1, 0, 2, 3)]))
         return Explanation(
-            rows=len(linear),
-            linear=_moved(linear.sum(axis=1)),
-            columns={name: _moved(linear[:, place]) for place, name in enumerate(self._columns)},
-            recurrent=None if recurrent is None else _moved(recurrent),
-            most=_most(shares, self._targets),
+            rows=len(shares.linear),
+            linear=moved[0],
+            columns=dict(zip(self._columns, moved[len(roads) :], strict=True)),
+            recurrent=None if shares.recurrent is None else moved[1],
+            most=_most(roads, self._targets),
             kept=None if shares.kept is None else _short(shares.kept[::-1]),
             gates=tuple(_gates(layers) for layers in zip(*told.members, strict=True)),
             rest=dict(zip(self._targets, _short(shares.rest.mean(axis=0)), strict=True)),
-            note=NOTE.format(self._cell) if recurrent is None else None,
+            note=NOTE.format(self._cell) if shares.recurrent is None else None,
         )
 
 
@@ -104,26 +105,28 @@ def _gates(layers: Sequence[Gated]) -> GatesByRow:
     return GatesByRow(**named)
 
 
-def _moved(by_row: Float[np.ndarray, "time horizon target"]) -> Moved:
-    squares = np.square(by_row[::-1].astype(np.float64)).mean(axis=(1, 2))
-    held, total = np.cumsum(squares), squares.sum()
-    reach = int(np.searchsorted(held, HELD * total)) + 1 if total > 0 else 0
-    return Moved(reach=reach, by_row=_short(np.sqrt(squares)))
+def _moved(moves: Float[np.ndarray, "kind time horizon target"]) -> list[Moved]:
+    """Say by how much rows moved the point, of each kind of move."""
+    squares = np.square(moves[:, ::-1], dtype=np.float64).mean(axis=(2, 3))
+    held = np.cumsum(squares, axis=1)
+    reaches = np.where(held[:, -1] > 0, (held < HELD * held[:, -1:]).sum(axis=1) + 1, 0).tolist()
+    sizes = np.sqrt(squares).round(DECIMALS).tolist()
+    return [Moved(reach=reach, by_row=tuple(size)) for reach, size in zip(reaches, sizes, strict=True)]
 
 
-def _most(shares: Shares, targets: Sequence[str]) -> tuple[RowMoved, ...]:
+def _most(roads: Sequence[Float[np.ndarray, "time horizon target"]], targets: Sequence[str]) -> tuple[RowMoved, ...]:
     """Name the rows that moved the point most, by both roads together."""
-    linear = shares.linear.sum(axis=1)
-    recurrent = np.zeros_like(linear) if shares.recurrent is None else shares.recurrent
-    size = np.square(linear + recurrent).mean(axis=(1, 2))
-    rows = [int(row) for row in np.argsort(-size, kind="stable")[:SHOWN] if size[row] > 0]
+    size = np.square(sum(roads)).mean(axis=(1, 2))
+    rows = [row for row in np.argsort(-size, kind="stable")[:SHOWN].tolist() if size[row] > 0]
+    means = [road[rows].mean(axis=1, dtype=np.float64).round(DECIMALS).tolist() for road in roads]
+    linear, recurrent = means if len(means) > 1 else (means[0], [[0.0] * len(targets)] * len(rows))
     return tuple(
         RowMoved(
-            back=len(linear) - 1 - row,
-            linear=dict(zip(targets, _short(linear[row].mean(axis=0)), strict=True)),
-            recurrent=dict(zip(targets, _short(recurrent[row].mean(axis=0)), strict=True)),
+            back=len(size) - 1 - row,
+            linear=dict(zip(targets, linear[place], strict=True)),
+            recurrent=dict(zip(targets, recurrent[place], strict=True)),
         )
-        for row in rows
+        for place, row in enumerate(rows)
     )
 
 

@@ -25,6 +25,9 @@ from forecasting.network import Forecaster, Rows
 Layer = Float[np.ndarray, "time fold hidden"]
 Weights = tuple[np.ndarray, ...]
 
+SIGMOID, TANH = (0.5, 0.5), (1.0, 0.0)
+"""By what a block is multiplied before and behind a tanh, and what is added then."""
+
 
 class Gated(NamedTuple):
     """What a layer did at each row; None where the cell has no such gate. `content` is None where there is no path."""
@@ -103,28 +106,25 @@ def _product(rows: Layer, weight: np.ndarray) -> Layer:
 
 
 def _lstm(mixed: Layer) -> Gated:
-    write, keep, content, read = np.split(mixed, 4, axis=-1)
-    sigmoids = (write, keep, read)
-    for gate in sigmoids:  # sigmoid(x) = (1 + tanh(x / 2)) / 2: one tanh for all four
-        np.multiply(gate, 0.5, out=gate)
-    np.tanh(mixed, out=mixed)
-    for gate in sigmoids:
-        np.add(gate, 1, out=gate)
-        np.multiply(gate, 0.5, out=gate)
+    write, keep, content, read = _squashed(mixed, (SIGMOID, SIGMOID, TANH, SIGMOID))
     return Gated(keep, write, read, content)
 
 
 def _gru(given: Layer, told: Layer) -> Gated:
-    given_reset, given_keep, given_content = np.split(given, 3, axis=-1)
-    reset, keep, content = np.split(told, 3, axis=-1)
-    kept = _sigmoid(given_keep + keep)
-    return Gated(kept, 1 - kept, None, np.tanh(given_content + _sigmoid(given_reset + reset) * content))
+    hidden = given.shape[-1] // 3
+    reset, keep = _squashed(given[..., : 2 * hidden] + told[..., : 2 * hidden], (SIGMOID, SIGMOID))
+    content = np.tanh(given[..., 2 * hidden :] + reset * told[..., 2 * hidden :])
+    return Gated(keep, 1 - keep, None, content)
 
 
-def _sigmoid(values: Layer) -> Layer:
-    """Return it without overflow."""
-    found: np.ndarray = 0.5 * (1 + np.tanh(0.5 * values))
-    return found
+def _squashed(mixed: Layer, kinds: Sequence[tuple[float, float]]) -> list[Layer]:
+    """Squash the blocks of an array in place, all by one tanh: sigmoid(x) = (1 + tanh(x / 2)) / 2."""
+    scale, shift = np.repeat(np.array(kinds, np.float32), mixed.shape[-1] // len(kinds), axis=0).T
+    mixed *= scale
+    np.tanh(mixed, out=mixed)
+    mixed *= scale
+    mixed += shift
+    return np.split(mixed, len(kinds), axis=-1)
 
 
 class LoopedTeller:
