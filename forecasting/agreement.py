@@ -103,7 +103,7 @@ def streaming_widths(streaming: Streaming, lookback: int) -> Iterator[Width]:
 
 def memory_widths(memory: Memory, architecture: Architecture) -> Iterator[Width]:
     """Yield the layers whose gates were looked at."""
-    yield Width("memory.json", "layers", len(memory.layers), "those of the cells in spec.json", architecture.layers)
+    yield Width("memory.json", "layers", len(memory.layers), ARCHITECTURE, architecture.layers)
 
 
 def _shape(nested: Any) -> tuple[int, ...]:

@@ -12,6 +12,7 @@ import pytest
 
 from forecasting.bundle import Bundle, load_bundle, save_bundle
 from forecasting.columns import Columns
+from forecasting.remembering import LayerGates, Memory, Reach
 from forecasting.scaling import Scale
 from forecasting.statics import Category, Number, Statics
 from tests.bundles import make_bundle, make_rich_bundle
@@ -154,3 +155,13 @@ def test_a_horizon_that_the_weights_fit_is_the_one_of_the_calibration(rich_bundl
     assert " x 2 x 2 numbers in multipliers where the architecture in spec.json has " in said_of(longer, tmp_path)
     respecified(tmp_path, {}, horizon=2)
     assert refused(tmp_path).startswith("weights.safetensors does not fit the architecture of spec.json: ")
+
+
+@pytest.mark.parametrize("layers", [0, 2])
+def test_a_memory_is_of_as_many_layers_as_the_cells(layers: int, tmp_path: Path) -> None:
+    nothing = Reach(half=0, most=0, all_but=0, above=0, curve=(0.0,))
+    parts = {"forecast": nothing, "linear": nothing, "recurrent": nothing}
+    memory = Memory(windows=1, history=1, layers=(LayerGates(),) * layers, **parts)
+    said = said_of(replace(make_bundle(), memory=memory), tmp_path)
+    assert said.startswith(f"memory.json has {layers} layers where the architecture in spec.json has 1")
+    assert said.endswith(ADVICE)

@@ -21,6 +21,7 @@ from forecasting.cells import SYSTEMS
 from forecasting.errors import AlteredBundle, CorruptBundle, IncompatibleBundle
 from forecasting.network import Forecaster
 from forecasting.prediction import forecast, predict_z
+from forecasting.remembering import Constants, Gate, LayerGates, Memory, Reach
 from forecasting.sealed import MANIFEST
 from forecasting.statics import Statics
 from forecasting.steadiness import Streaming
@@ -60,7 +61,22 @@ GOLDEN = Golden(
     series="north", values=((1.5, None),), ahead=((), ()), times=(7,), point=((0.1, 0.2),), median=((0.3, 0.4),),
     scale=((0.5, 0.6),),
 )  # fmt: skip
-STREAMING = Streaming(window=6, origins=90, carried=700, ratio=1.004, settling=2, curve=((1, 0.5), (2, 0.004)))
+REACH = Reach(half=1, most=2, all_but=2, above=2, curve=(0.5, 0.25, 0.001))
+GATE = Gate(mean=0.5, low=0.1, high=0.2, tenths=(0.1,) * 10)
+MEMORY = Memory(
+    windows=16, history=3, forecast=REACH, linear=REACH, recurrent=REACH,
+    layers=(LayerGates(keep=GATE, constants=Constants(tenth=1.0, median=1.5, ninetieth=2.0, longest=3.5)),),
+)  # fmt: skip
+STREAMING = Streaming(
+    window=6,
+    origins=90,
+    carried=700,
+    ratio=1.004,
+    settling=2,
+    curve=((1, 0.5), (2, 0.004)),
+    growth=((100, 0.5), (500, 0.6)),
+    alone=1.2,
+)
 
 
 def _without_statics(bundle: Bundle) -> Bundle:
@@ -77,11 +93,11 @@ def test_a_bundle_comes_back_equal_to_the_bit(cell: str, channels: str, rich_bun
     made = Forecaster(architecture).eval()
     spec = replace(rich_bundle.spec, architecture=architecture)
     saved = dataclasses.replace(
-        rich_bundle, spec=spec, forecaster=made, streaming=STREAMING, golden=(GOLDEN,), card=CARD
+        rich_bundle, spec=spec, forecaster=made, streaming=STREAMING, memory=MEMORY, golden=(GOLDEN,), card=CARD
     )
     save_bundle(saved, tmp_path / "new" / "bundle")
     opened = load_bundle(tmp_path / "new" / "bundle")
-    for block in ("spec", "scaler", "statics", "calibration", "scorecard", "streaming", "golden", "card"):
+    for block in ("spec", "scaler", "statics", "calibration", "scorecard", "streaming", "memory", "golden", "card"):
         assert getattr(opened, block) == getattr(saved, block)
     ours, theirs = made.state_dict(), opened.forecaster.state_dict()
     assert list(ours) == list(theirs)
@@ -297,7 +313,8 @@ STRANGER = json.dumps({"format": FORMAT, "colour": "green"}).encode()
 
 
 @pytest.mark.parametrize(
-    "name", ["spec.json", "scaler.json", "calibration.json", "scorecard.json", "streaming.json", "card.json"]
+    "name",
+    ["spec.json", "scaler.json", "calibration.json", "scorecard.json", "streaming.json", "memory.json", "card.json"],
 )
 def test_an_object_without_the_keys_that_are_needed_is_refused(name: str, folder: Path) -> None:
     rewritten(folder, name, STRANGER)
