@@ -229,6 +229,8 @@ def _all_or_none(streams: Sequence[StreamPush]) -> bool:
 
 
 def _advice(key: str) -> str:
+    if key == "explain":
+        return "a push is not explained; GET /v1/models/NAME/streams/ID?explain=memory explains its newest forecast"
     valid = list(dict.fromkeys(chain(*(kind.__struct_fields__ for kind in (StreamPush, CorrectionRequest)))))
     near = difflib.get_close_matches(key, [*valid, "streams"], n=1, cutoff=0.5)
     return f"unknown key; did you mean {near[0]}?" if near else f"unknown key; known are {', '.join(valid)}"

@@ -95,4 +95,4 @@ def test_another_explanation_of_a_stream_is_refused(client: TestClient) -> None:
 def test_a_push_is_not_explained(client: TestClient) -> None:
     answer = client.post(f"{STREAMS}/pushed/observations", json=window(1) | {"explain": "memory"})
     assert answer.status_code == 422
-    assert "unknown key" in answer.json()["detail"]
+    assert "?explain=memory" in answer.json()["detail"]
