@@ -21,6 +21,8 @@ from forecasting.remembering import HELD, Reach
 PROBES = 8
 """Directions; where there are no more outputs than this, each output is asked by itself."""
 ABOVE, DIGITS = 0.01, 6
+MOST = 1e60
+"""A square that is no longer told from larger ones: of a cell whose gradients explode."""
 
 
 class Reaches(NamedTuple):
@@ -77,7 +79,8 @@ def _squares(ways: Float[Tensor, "direction window time column"], scale: float) 
 
 
 def reach_of(squares: Float[np.ndarray, " lag"]) -> Reach:
-    """Read the lengths of squares by lag; all are 0 where nothing moves the point."""
+    """Read the lengths of squares by lag; all are 0 where nothing moves the point. What is too large is cut."""
+    squares = np.nan_to_num(squares, nan=0.0, posinf=MOST).clip(max=MOST)
     total = squares.sum()
     if not total > 0:
         return Reach(half=0, most=0, all_but=0, above=0, curve=(0.0,) * len(squares))

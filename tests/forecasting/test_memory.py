@@ -130,12 +130,13 @@ def test_lengths_are_read_of_squares() -> None:
     assert (reach.half, reach.most, reach.all_but, reach.above) == (1, 2, 3, 5)
 
 
-@given(st.lists(st.floats(0, 1e6), min_size=1, max_size=50))
+@given(st.lists(st.floats(0, 1e6) | st.sampled_from([math.inf, math.nan, 1e308]), min_size=1, max_size=50))
 @settings(max_examples=50, deadline=None)
 def test_lengths_are_in_order_and_within_the_history(squares: list[float]) -> None:
     reach = reach_of(np.array(squares))
     assert 0 <= reach.half <= reach.most <= reach.all_but <= len(squares)
     assert reach.above <= len(squares)
+    assert msgspec.json.decode(msgspec.json.encode(reach), type=Reach) == reach
 
 
 @pytest.mark.parametrize("cell", ["lstm", "gru", "rnn", "lstm1997", "alternative1"])
