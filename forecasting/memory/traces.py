@@ -1,9 +1,8 @@
-"""The gates and states of a cell over many rows.
+"""The gates of a cell over many rows, by torch, on the device of the network and many windows at a time.
 
 Of a fused cell: its module says the hidden state behind every row, so that one matrix product over rows and the hidden
-states before them gives all gates of all rows at once; the memory is then a linear recurrence with known factors,
-summed in a logarithm of the steps. Lower layers of a fused module are hidden, so each layer is run as a module of its
-own. Other cells go row by row.
+states before them gives all gates of all rows at once. Lower layers of a fused module are hidden, so each layer is run
+as a module of its own. Other cells go row by row.
 """
 
 from __future__ import annotations
@@ -23,16 +22,10 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {"lstm": torch.lstm, "gru": torch.gru
 
 
 class Trace(NamedTuple):
-    """One layer over rows, each of shape (batch, time, hidden).
-
-    `content` is what is written, before its gate; `memory` what is kept, the hidden state itself for a gru; None where
-    the cell has no path along which a memory is only kept and added to.
-    """
+    """One layer over rows: its outputs and gates, each of shape (batch, time, hidden)."""
 
     hidden: Tensor
     gates: Gates
-    content: Tensor | None = None
-    memory: Tensor | None = None
 
 
 @torch.no_grad()
@@ -52,9 +45,8 @@ def traces(
 def _looped(cell: LoopedCell, depth: int, rows: Tensor, before: CellState) -> Trace:
     layer: Layer = cell.layers[depth]  # type: ignore[assignment]
     states, gates = zip(*layer.steps(rows, before), strict=True)
-    hidden, *memory = (torch.stack(parts, dim=1) for parts in zip(*states, strict=True))
     found = Gates(*(None if parts[0] is None else torch.stack(parts, dim=1) for parts in zip(*gates, strict=True)))
-    return Trace(hidden, found, None, memory[0] if memory else None)
+    return Trace(torch.stack([state[0] for state in states], dim=1), found)
 
 
 def _fused(cell: FusedCell, depth: int, rows: Tensor, before: CellState) -> Trace:
@@ -65,7 +57,11 @@ def _fused(cell: FusedCell, depth: int, rows: Tensor, before: CellState) -> Trac
     past = torch.cat([before[0][:, None], hidden[:, :-1]], dim=1)
     given = nn.functional.linear(rows, given_weight, given_bias)
     told = nn.functional.linear(past, past_weight, past_bias)
-    return _gru(hidden, given, told) if cell.name == "gru" else _lstm(hidden, given + told, before[1])
+    if cell.name == "gru":
+        _, keep, _ = (given + told).chunk(3, dim=-1)
+        return Trace(hidden, Gates(torch.sigmoid(keep), torch.sigmoid(-keep)))
+    write, keep, _, read = (given + told).chunk(4, dim=-1)
+    return Trace(hidden, Gates(torch.sigmoid(keep), torch.sigmoid(write), torch.sigmoid(read)))
 
 
 def _weights(cell: FusedCell, depth: int) -> list[nn.Parameter]:
@@ -80,32 +76,3 @@ def _hidden(cell: FusedCell, depth: int, rows: Tensor, before: CellState) -> Ten
         rows, alone if name == "lstm" else alone[0], weights, True, 1, 0.0, False, False, True
     )[0]
     return found
-
-
-def _gru(hidden: Tensor, given: Tensor, told: Tensor) -> Trace:
-    (given_reset, given_keep, given_content), (reset, keep, content) = given.chunk(3, dim=-1), told.chunk(3, dim=-1)
-    kept = torch.sigmoid(given_keep + keep)
-    written = torch.tanh(given_content + torch.sigmoid(given_reset + reset) * content)
-    return Trace(hidden, Gates(kept, 1 - kept), written, hidden)
-
-
-def _lstm(hidden: Tensor, mixed: Tensor, before: Tensor) -> Trace:
-    write, keep, content, read = mixed.chunk(4, dim=-1)
-    gates = Gates(torch.sigmoid(keep), torch.sigmoid(write), torch.sigmoid(read))
-    written = torch.tanh(content)
-    memory = _carried(torch.sigmoid(keep.double()), torch.sigmoid(write.double()) * written.double(), before.double())
-    return Trace(hidden, gates, written, memory.to(hidden.dtype))
-
-
-def _carried(keep: Tensor, added: Tensor, before: Tensor) -> Float[Tensor, "batch time hidden"]:
-    """Return c_t = keep_t c_(t-1) + added_t for all t, by doubling how many rows each sum spans.
-
-    Double precision: what was kept long ago is summed in another order than row by row.
-    """
-    total = torch.cat([added[:, :1] + keep[:, :1] * before[:, None], added[:, 1:]], dim=1)
-    factor, span = keep.clone(), 1
-    while span < keep.shape[1]:
-        total[:, span:] = total[:, span:] + factor[:, span:] * total[:, :-span]
-        factor[:, span:] = factor[:, span:] * factor[:, :-span]
-        span *= 2
-    return total

@@ -94,6 +94,31 @@ def test_what_a_row_left_is_what_a_loop_over_rows_finds(cell: str) -> None:
     close(torch.from_numpy(recurrent[:, 0]).double(), wanted, 1e-5)
 
 
+@pytest.mark.parametrize("cell", GATED)
+@pytest.mark.parametrize("channels", ["joint", "independent"])
+def test_gates_and_memory_equal_a_run_row_by_row_in_double_precision(cell: str, channels: str) -> None:
+    network = forecaster(cell=cell, channels=channels, members=2, layers=2)
+    given, state = inputs(network, 200), network.initial_state(1)
+    told = teller_for(network).tell(given)
+    for member, layers in zip(network.members, told.members, strict=True):
+        with torch.no_grad():
+            rows = member.inputs(network.seen(rows_of(given), state)).double()  # type: ignore[operator, union-attr]
+        explicit = written_out(member.cell)  # type: ignore[arg-type]
+        for layer, found in zip(explicit.layers, layers, strict=True):
+            before = tuple(
+                torch.zeros(len(rows), explicit.hidden, dtype=torch.float64) for _ in range(explicit.memories)
+            )
+            states, gates = zip(*layer.steps(rows, before), strict=True)  # type: ignore[operator]
+            for one, other in zip(found[:3], zip(*gates, strict=True), strict=True):
+                if one is not None:
+                    close(torch.from_numpy(one).double(), torch.stack(other), 1e-6)
+            memory = np.zeros(explicit.hidden)
+            for keep, write, content in zip(found.keep, found.write, found.content, strict=True):  # type: ignore[arg-type]
+                memory = keep.astype(np.float64) * memory + write.astype(np.float64) * content
+            close(torch.from_numpy(memory), states[-1][-1], 1e-6)
+            rows = torch.stack([after[0] for after in states], dim=1)
+
+
 def test_the_share_of_a_row_in_the_linear_road_is_its_change_times_a_weight() -> None:
     network = forecaster(lags=5, horizon=1)
     given = inputs(network, 9)
