@@ -67,12 +67,12 @@ def _directions(said: Tensor) -> list[Tensor]:
     return [(torch.randint(2, said.shape, generator=draw) * 2 - 1).to(said) for _ in range(PROBES)]
 
 
-def _scale(outputs: int) -> float:
+def _scale(outputs: int) -> int:
     """Return by what the summed squares of all directions are divided to be the mean over outputs."""
     return outputs if outputs <= PROBES else outputs * PROBES
 
 
-def _squares(ways: Float[Tensor, "direction window time column"], scale: float) -> Float[np.ndarray, " lag"]:
+def _squares(ways: Float[Tensor, "direction window time column"], scale: int) -> Float[np.ndarray, " lag"]:
     """Return squares by lag, newest row first: of all columns, the mean over windows."""
     found = ways.double().square().sum(dim=(0, 3)).mean(dim=0) / scale
     return np.asarray(found.flip(0).cpu().numpy())

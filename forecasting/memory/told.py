@@ -8,7 +8,7 @@ fold, hidden).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -23,6 +23,8 @@ from forecasting.memory.traces import Trace, traces
 from forecasting.network import Forecaster, Rows
 
 Layer = Float[np.ndarray, "time fold hidden"]
+Wide = Float[np.ndarray, "time fold width"]
+Given = Float[np.ndarray, "time fold feature"]
 Weights = tuple[np.ndarray, ...]
 
 SIGMOID, TANH = (0.5, 0.5), (1.0, 0.0)
@@ -51,6 +53,7 @@ class Told(NamedTuple):
     members: list[list[Gated]]
 
 
+@runtime_checkable  # beartype asks, in the tests
 class Teller(Protocol):
     """Runs a network over a window from a fresh state."""
 
@@ -86,7 +89,7 @@ class FusedTeller:
             members.append([self._gated(*one) for one in zip(below, hidden, layers, strict=True)])
         return Told(found.base, found.last, found.changes, found.points, members)
 
-    def _gated(self, rows: Layer, hidden: Layer, weights: Weights) -> Gated:
+    def _gated(self, rows: Given, hidden: Layer, weights: Weights) -> Gated:
         if self._cell == "rnn":
             return Gated(None, None, None)
         given_weight, past_weight, given_bias, past_bias = weights
@@ -99,25 +102,25 @@ class FusedTeller:
         return _lstm(given)
 
 
-def _product(rows: Layer, weight: np.ndarray) -> Layer:
+def _product(rows: Given, weight: np.ndarray) -> Wide:
     """Multiply all rows at once: numpy would take a stack of matrices one by one."""
     made: np.ndarray = rows.reshape(-1, rows.shape[-1]) @ weight.T
     return made.reshape(*rows.shape[:-1], len(weight))
 
 
-def _lstm(mixed: Layer) -> Gated:
+def _lstm(mixed: Wide) -> Gated:
     write, keep, content, read = _squashed(mixed, (SIGMOID, SIGMOID, TANH, SIGMOID))
     return Gated(keep, write, read, content)
 
 
-def _gru(given: Layer, told: Layer) -> Gated:
+def _gru(given: Wide, told: Wide) -> Gated:
     hidden = given.shape[-1] // 3
     reset, keep = _squashed(given[..., : 2 * hidden] + told[..., : 2 * hidden], (SIGMOID, SIGMOID))
     content = np.tanh(given[..., 2 * hidden :] + reset * told[..., 2 * hidden :])
     return Gated(keep, 1 - keep, None, content)
 
 
-def _squashed(mixed: Layer, kinds: Sequence[tuple[float, float]]) -> list[Layer]:
+def _squashed(mixed: Wide, kinds: Sequence[tuple[float, float]]) -> list[Layer]:
     """Squash the blocks of an array in place, all by one tanh: sigmoid(x) = (1 + tanh(x / 2)) / 2."""
     scale, shift = np.repeat(np.array(kinds, np.float32), mixed.shape[-1] // len(kinds), axis=0).T
     mixed *= scale
