@@ -82,7 +82,11 @@ class Writer:
             rfc3339(time).encode(),
             int(outcomes.accepted[place]),
             b"true" if outcomes.replayed[place] else b"false",
-            *(Told() if wish is None else self._form(*wish).told(outcomes, place, self._times(time), texts)),
+            *(
+                Told()
+                if wish is None
+                else self._form(wish.levels, wish.steps).told(outcomes, place, self._times(time), texts)
+            ),
             _warnings(cautions) if cautions else b"[]",
         )
 

@@ -40,10 +40,11 @@ def stream_asked(scope: Scope) -> Target | None:
 
 
 class Wish(NamedTuple):
-    """What the answer to a push shall hold: intervals of these levels, so many steps."""
+    """What the answer to a push shall hold: intervals of these levels, so many steps, an explanation."""
 
     levels: tuple[int, ...]
     steps: int
+    explain: bool = False
 
 
 class Spot(NamedTuple):

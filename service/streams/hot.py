@@ -8,14 +8,19 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import NamedTuple, TypeVar
 
+import msgspec
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect
 from starlette.types import Receive, Scope
 
 from forecasting.errors import GatecastError, LogUnavailable, NotFinite, WindowRejected
+from forecasting.log.records import Key
+from forecasting.memory.explaining import Explanation
 from forecasting.streams.keeper import Keeper
 from forecasting.streams.pushes import Outcomes
+from forecasting.streams.recalling import newest_window
 from service.body import receive_body
+from service.explaining import explained_one
 from service.hot import QUICK_BYTES, left
 from service.models import Models, ServedModel
 from service.problems import row_for
@@ -77,7 +82,25 @@ class Streams:
             question = desk.reader.push(principal, target.stream, body)
         else:
             question = await run_in_threadpool(desk.reader.push, principal, target.stream, body)
-        return self.told(desk, question, target, await self._taken(desk, question, scope))
+        content = self.told(desk, question, target, await self._taken(desk, question, scope))
+        if not question.wishes[0].explain:
+            return content
+        found = await self.explained(desk.model, key_of(target, scope))
+        return content.removesuffix(b"}") + b',"memory":' + msgspec.json.encode(found) + b"}"
+
+    async def explained(self, model: ServedModel, key: Key) -> Explanation:
+        """Explain the forecast at the newest row of a stream, by the rows that the model settles within.
+
+        Raises:
+            NoSuchStream, NoSuchObservation: there is no such row.
+            LogUnavailable: the log does not answer.
+        """
+
+        def work(keeper: Keeper) -> Explanation:
+            stream = keeper.look(key, model.streamed).stream
+            return explained_one(model, newest_window(model.streamed, keeper.log, stream))
+
+        return await self.asked(work)
 
     def read(self, target: Target, principal: str, body: bytes) -> tuple[Desk, Question]:
         """Return what a small push asks, of whom.

@@ -128,12 +128,15 @@ class Reader:
         rows = request.observations
         if rows is None or len(rows) != 1 or not self._plain or len(rows[0]) != self._width:
             return None
-        if request.horizon is not None or request.history:
+        if request.horizon is not None or request.history or request.explain:
             return None
         row: Any = rows[0]
         return None if None in row or not -LARGEST < min(row) <= max(row) < LARGEST else row
 
     def _behind(self, pointer: str, request: StreamPush) -> tuple[Window, Wish]:
+        if request.explain:
+            message = f"of many streams at once none is explained; {ONE_BY_ONE}"
+            raise WindowRejected(message, f"{pointer}/explain")
         try:
             return self._checked(request.stream, request)
         except WindowRejected as error:
@@ -147,9 +150,12 @@ class Reader:
         if request.history and request.known_future is not None:
             message = "nothing is forecast from history: leave known_future out"
             raise WindowRejected(message, "/known_future")
+        if request.history and request.explain:
+            message = "nothing is forecast from history: leave explain out"
+            raise WindowRejected(message, "/explain")
         window = read_rows(self._spec, raw_window(request, self._limits), ahead=not request.history)
         self._refuse_implausible(stream, window, "")
-        return window, self.wish(request.levels, request.horizon)
+        return window, self.wish(request.levels, request.horizon)._replace(explain=bool(request.explain))
 
     def wish(self, levels: Sequence[int] | None, horizon: int | None) -> Wish:
         """Return what is to be answered.
@@ -176,6 +182,7 @@ class Reader:
             raise WindowRejected(message, pointer)
 
 
+ONE_BY_ONE = "push to one, or GET /v1/models/NAME/streams/ID?explain=memory"
 _ONE = np.arange(2)
 _ONE.flags.writeable = False
 _HERE = (Spot(),)
@@ -229,8 +236,6 @@ def _all_or_none(streams: Sequence[StreamPush]) -> bool:
 
 
 def _advice(key: str) -> str:
-    if key == "explain":
-        return "a push is not explained; GET /v1/models/NAME/streams/ID?explain=memory explains its newest forecast"
     valid = list(dict.fromkeys(chain(*(kind.__struct_fields__ for kind in (StreamPush, CorrectionRequest)))))
     near = difflib.get_close_matches(key, [*valid, "streams"], n=1, cutoff=0.5)
     return f"unknown key; did you mean {near[0]}?" if near else f"unknown key; known are {', '.join(valid)}"

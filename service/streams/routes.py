@@ -9,13 +9,11 @@ from typing import Annotated, Any, Literal, NoReturn
 import msgspec
 from fastapi import FastAPI, Path, Query
 from fastapi.exceptions import RequestValidationError
+from msgspec import UNSET
 from starlette.requests import Request
 from starlette.responses import Response
 
-from forecasting.streams.keeper import Keeper
-from forecasting.streams.recalling import newest_window
 from service.answers import nanoseconds
-from service.explaining import explained_one
 from service.openapi import Cursor, ModelName, answered, problems, read_cursor, written_cursor
 from service.schemas import Explain, Time
 from service.streams.asked import PLAIN, TEMPLATE, Target, key_of, principal_of
@@ -136,15 +134,9 @@ async def describe_stream(
     """
     streams, key = _streams(request), key_of(Target(name, stream), request.scope)
     model = streams.models().find(name)
-
-    def look(keeper: Keeper) -> StreamDescription:
-        found = keeper.look(key, model.streamed)
-        if explain is None:
-            return described(model, found)
-        window = newest_window(model.streamed, keeper.log, found.stream)
-        return described(model, found, explained_one(model, window))
-
-    return _json(msgspec.json.encode(await streams.asked(look)))
+    found = await streams.asked(lambda keeper: keeper.look(key, model.streamed))
+    memory = UNSET if explain is None else await streams.explained(model, key)
+    return _json(msgspec.json.encode(described(model, found, memory)))
 
 
 async def read_ledger(  # noqa: PLR0913, PLR0917 - a parameter of the address each

@@ -9,7 +9,7 @@ from msgspec import UNSET, Meta, UnsetType
 
 from forecasting.memory.explaining import Explanation
 from service.problems import Problem
-from service.schemas import Cell, ColumnName, ForecastStep, ModelIdentity, RowsRequest, Status, Warned
+from service.schemas import Cell, ColumnName, Explain, ForecastStep, ModelIdentity, RowsRequest, Status, Warned
 
 ID_PATTERN = "[A-Za-z0-9._~-]{1,128}"
 
@@ -20,15 +20,17 @@ Drift = Literal["none", "inputs", "errors", "both"]
 class PushRequest(RowsRequest, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """New rows of a stream: `observations`, or `columns` with `data`; with `timestamps` or `last_timestamp`.
 
-    `series` and `static` say what a new stream is. With `history` the rows are from before the first push: they are
-    kept, and nothing is forecast from them.
+    `series` and `static` say what a new stream is. `explain` asks, of a push to one stream, why the forecast at its
+    newest row is what it is. With `history` the rows are from before the first push: they are kept, and nothing is
+    forecast from them.
     """
 
     history: bool | None = None
+    explain: Explain | None = None
 
 
 class StreamPush(PushRequest, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """New rows of one of several streams; see `PushRequest`."""
+    """New rows of one of several streams; see `PushRequest`. Their forecasts are not explained."""
 
     stream: StreamId
 
@@ -69,7 +71,8 @@ class PushAnswer(msgspec.Struct, frozen=True, kw_only=True):
     `sequence` and `timestamp` are of the newest row, whose forecast this is; with `history`, there is none. `replayed`:
     all rows were accepted before, and this is what was answered then. `score` is of the forecast before; `skill` is
     1 - MAE / MAE of the naive forecast (the value before) on `scored` rows, `coverage` by level that of about the last
-    500. `drift` says whether inputs or errors are no longer what they were. `status` is as in a forecast.
+    500. `drift` says whether inputs or errors are no longer what they were. `status` is as in a forecast. `memory` is
+    there if `explain` asked for it.
     """
 
     model: ModelIdentity
@@ -87,6 +90,7 @@ class PushAnswer(msgspec.Struct, frozen=True, kw_only=True):
     drift: Drift
     status: Status
     warnings: list[Warned]
+    memory: Explanation | UnsetType = UNSET
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -10,7 +13,18 @@ from starlette.testclient import TestClient
 
 from forecasting.memory.explaining import Explanation
 from service.schemas import ForecastAnswer
-from tests.service.streams.pushing import BEGIN, push, rows
+from service.settings import Settings
+from service.streams.schemas import PushAnswer
+from tests.service.live import Live, in_a_thread
+from tests.service.streams.pushing import BEGIN, body, push, rows
+
+
+@pytest.fixture(scope="module")
+def live(tiny_folder: Path) -> Iterator[Live]:
+    """Serve on a real port, where pushes take the quick lane."""
+    with in_a_thread(Settings(device="cpu", log_url="memory"), tiny_folder) as one:
+        yield one
+
 
 ROUTE, STREAMS = "/v1/models/tiny/forecast", "/v1/models/tiny/streams"
 
@@ -92,7 +106,33 @@ def test_another_explanation_of_a_stream_is_refused(client: TestClient) -> None:
     assert client.get(f"{STREAMS}/nobody?explain=memory").status_code == 404
 
 
-def test_a_push_is_not_explained(client: TestClient) -> None:
-    answer = client.post(f"{STREAMS}/pushed/observations", json=window(1) | {"explain": "memory"})
-    assert answer.status_code == 422
+def test_a_push_is_explained_by_the_rows_that_it_ends(client: TestClient) -> None:
+    for hour in range(8):
+        push(client, "pushed", hour, series="north")
+    answer = client.post(f"{STREAMS}/pushed/observations", json=body(8, explain="memory"))
+    found = msgspec.json.decode(answer.content, type=PushAnswer)
+    assert (found.sequence, found.accepted) == (8, 1)
+    assert isinstance(found.memory, Explanation)
+    assert answer.json()["memory"] == client.get(f"{STREAMS}/pushed?explain=memory").json()["memory"]
+    again = client.post(f"{STREAMS}/pushed/observations", json=body(8, explain="memory")).json()
+    assert (again["replayed"], again["memory"]) == (True, answer.json()["memory"])
+    assert "memory" not in push(client, "pushed", 9)
+
+
+def test_a_push_on_the_wire_is_explained_as_well(live: Live) -> None:
+    for hour in range(3):
+        said = live.post(json.dumps(body(hour, explain="memory")).encode(), f"{STREAMS}/wired/observations")
+        assert said.status == 200
+        assert json.loads(said.body)["memory"]["rows"] == hour + 1
+
+
+def test_what_is_history_has_nothing_to_explain(client: TestClient) -> None:
+    answer = client.post(f"{STREAMS}/past/observations", json=body(0, history=True, explain="memory"))
+    assert (answer.status_code, answer.json()["pointer"]) == (422, "/explain")
+
+
+def test_of_many_streams_none_is_explained(client: TestClient) -> None:
+    one = body(0) | {"stream": "many", "explain": "memory"}
+    answer = client.post(f"{STREAMS}:observe", json={"streams": [body(0) | {"stream": "more"}, one]})
+    assert (answer.status_code, answer.json()["pointer"]) == (422, "/streams/1/explain")
     assert "?explain=memory" in answer.json()["detail"]
