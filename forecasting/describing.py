@@ -18,12 +18,11 @@ from forecasting.scaled import Scales
 from forecasting.scaling import Scaler
 from forecasting.scores import Scorecard
 from forecasting.series import Panel, Split, rfc3339
-from forecasting.steadiness import Streaming
+from forecasting.steadiness import SETTLED, Streaming
 from forecasting.transforms import Bounds
 
 SCORES = ("mse_z", "mae_z", "mql", "coverage", "interval_score")
 MOSTLY = 1 / 3
-SETTLED = 0.01
 MANY = 3  # so that 24 rows of an hour are 24 hours, and 72 are 3 days
 UNITS = (("day", 86_400.0), ("hour", 3_600.0), ("minute", 60.0), ("second", 1.0))
 

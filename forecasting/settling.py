@@ -24,11 +24,10 @@ from forecasting.growing import growth_of
 from forecasting.members import Architecture
 from forecasting.network import Forecaster
 from forecasting.scaled import ScaledSeries, evenly, origins, static_of, targets
-from forecasting.steadiness import LONGEST, Streaming
+from forecasting.steadiness import LONGEST, SETTLED, Streaming
 from forecasting.streaming import Job, rows_of
 
 LENGTHS = (1, 2, 3, *(share * 2**power for power in range(1, 9) for share in (2, 3)), LONGEST)
-SETTLED = 0.01
 MOST_SERIES = 16
 MOST_ORIGINS, MOST_CELLS = 1_024, 2_000_000
 CURVE_ORIGINS = 96

@@ -15,6 +15,8 @@ from msgspec import Meta
 
 LIMIT = 1.02
 """Largest ratio of the streamed error to that of fresh windows at which a forecaster is carried on and on."""
+SETTLED = 0.01
+"""Distance to the forecast of the carried state, relative to how far that one goes, that is taken for none."""
 NEEDLESS = 1.01
 """Largest ratio of the error from the newest row alone at which history is said to be of no use."""
 GROWN = 3.0

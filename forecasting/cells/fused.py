@@ -7,34 +7,19 @@ from collections.abc import Callable
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from forecasting.cells.interface import CellState
-from forecasting.cells.systems import SYSTEMS
+from forecasting.cells.interface import Cell, CellState
 
 FUSED: dict[str, Callable[..., nn.RNNBase]] = {"lstm": nn.LSTM, "gru": nn.GRU, "rnn": nn.RNN}
 
 
-class FusedCell(nn.Module):
+class FusedCell(Cell):
     """One of torch's fused recurrent modules."""
 
     def __init__(self, name: str, features: int, hidden: int, layers: int, dropout: float) -> None:
         """Build the module `name` (a key of `FUSED`); `dropout` acts between layers."""
-        super().__init__()
+        super().__init__(name, hidden, layers)
         between = dropout if layers > 1 else 0.0
-        self.name, self.memories = name, SYSTEMS[name].memories
         self.rnn = FUSED[name](features, hidden, layers, batch_first=True, dropout=between)
-
-    def initial_state(self, batch: int) -> CellState:
-        """Return zeros on the device of the weights."""
-        weight = self.rnn.get_parameter("weight_hh_l0")
-        shape = (self.rnn.num_layers, batch, self.rnn.hidden_size)
-        return tuple(weight.new_zeros(shape) for _ in range(self.memories))
-
-    def step(
-        self, row: Float[Tensor, "batch feature"], state: CellState
-    ) -> tuple[Float[Tensor, "batch hidden"], CellState]:
-        """Take one row."""
-        output, state = self.unroll(row[:, None], state)
-        return output[:, 0], state
 
     def unroll(
         self, rows: Float[Tensor, "batch time feature"], state: CellState

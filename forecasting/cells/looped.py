@@ -13,7 +13,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from forecasting.cells.interface import CellState
+from forecasting.cells.interface import Cell, CellState
 from forecasting.cells.systems import SYSTEMS, Gates, LayerState, System
 
 
@@ -63,29 +63,15 @@ class _Laid:
         return told @ matrix if bias is None else torch.addmm(bias, told, matrix)
 
 
-class LoopedCell(nn.Module):
+class LoopedCell(Cell):
     """A system of one or more layers, with the interface of the fused cells."""
 
     def __init__(self, name: str, features: int, hidden: int, layers: int, dropout: float) -> None:
         """Build the system `name` (a key of `SYSTEMS`); `dropout` acts between layers."""
-        super().__init__()
-        self.name, self.memories, self.hidden = name, SYSTEMS[name].memories, hidden
+        super().__init__(name, hidden, layers)
         widths = [features, *[hidden] * (layers - 1)]
         self.layers = nn.ModuleList(Layer(SYSTEMS[name], width, hidden) for width in widths)
         self.between = nn.Dropout(dropout)
-
-    def initial_state(self, batch: int) -> CellState:
-        """Return zeros on the device of the weights."""
-        shape = (len(self.layers), batch, self.hidden)
-        weight = self.get_parameter("layers.0.past.weight")
-        return tuple(weight.new_zeros(shape) for _ in range(self.memories))
-
-    def step(
-        self, row: Float[Tensor, "batch feature"], state: CellState
-    ) -> tuple[Float[Tensor, "batch hidden"], CellState]:
-        """Take one row."""
-        output, state = self.unroll(row[:, None], state)
-        return output[:, 0], state
 
     def unroll(
         self, rows: Float[Tensor, "batch time feature"], state: CellState

@@ -7,14 +7,13 @@ and has a squared error of 1/6, the variance of a sum of two uniform numbers. So
 from __future__ import annotations
 
 import torch
-from torch import nn
 
 from forecasting.lab.results import Lesson
 from forecasting.lab.variants import Network, Variant
 
 BASELINE = 1 / 6
 SOLVED, DONE = 0.005, 0.002
-MOST, BATCH, CLIP = 1_500, 16, 1.0
+MOST, BATCH = 1_500, 16
 LOOK_EVERY, LOOKED_AT, JUDGED_ON = 100, 256, 2_048
 JUDGED_TOGETHER = 512
 
@@ -35,20 +34,12 @@ def learn(variant: Variant, length: int, seed: int, most: int = MOST) -> Lesson:
     adam = torch.optim.Adam(network.parameters(), lr=variant.rate)
     iteration = 0
     while iteration < most:
-        _step(network, adam, *sequences(BATCH, length, draw))
+        network.learn(adam, *sequences(BATCH, length, draw))
         iteration += 1
         if iteration % LOOK_EVERY == 0 and _error(network, *looked_at) < DONE:
             break
     error = _error(network, *sequences(JUDGED_ON, length, torch.Generator().manual_seed(2)))
     return Lesson(seed=seed, error=error, solved_after=iteration if error < SOLVED else None, iterations=iteration)
-
-
-def _step(network: Network, adam: torch.optim.Optimizer, rows: torch.Tensor, sums: torch.Tensor) -> None:
-    loss = (network(rows) - sums).square().mean()
-    adam.zero_grad()
-    loss.backward()
-    nn.utils.clip_grad_norm_(network.parameters(), CLIP)
-    adam.step()
 
 
 @torch.no_grad()

@@ -9,13 +9,12 @@ from __future__ import annotations
 import math
 
 import torch
-from torch import nn
 
+from forecasting.growing import BEHIND
 from forecasting.lab.results import Growth
 from forecasting.lab.variants import Network, Variant
 from forecasting.steadiness import Streaming
 
-BEHIND = (100, 500, 1_000, 2_500, 5_000)
 WINDOW, BATCH, PERIOD, NOISE = 96, 32, 24, 0.3
 LEVEL = 0.5
 
@@ -26,11 +25,7 @@ def growth_of(variant: Variant, seed: int = 0, iterations: int = 200) -> Growth:
     adam = torch.optim.Adam(network.parameters(), lr=variant.rate)
     for _ in range(iterations):
         rows = _wave(BATCH, WINDOW + 1, draw)
-        loss = (network(rows[:, :-1]) - rows[:, -1, 0]).square().mean()
-        adam.zero_grad()
-        loss.backward()
-        nn.utils.clip_grad_norm_(network.parameters(), 1.0)
-        adam.step()
+        network.learn(adam, rows[:, :-1], rows[:, -1, 0])
     sizes = _sizes(network, _wave(1, BEHIND[-1], draw))
     verdict = Streaming(window=WINDOW, origins=0, carried=0, growth=tuple(zip(BEHIND, sizes, strict=True)))
     return Growth(variant=variant, behind=BEHIND, sizes=sizes, refused=verdict.grows)

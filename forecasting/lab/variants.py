@@ -8,7 +8,7 @@ from torch import nn
 
 from forecasting.cells import KeepBias, begin_keeping, cell_of
 
-HIDDEN = 32
+HIDDEN, CLIP = 32, 1.0
 NAMES = {
     "rnn": "plain RNN",
     "lstm": "LSTM",
@@ -52,3 +52,10 @@ class Network(nn.Module):
         outputs, _ = self.cell.unroll(rows, self.cell.initial_state(len(rows)))
         said: torch.Tensor = self.head(outputs[:, -1])[:, 0]
         return said
+
+    def learn(self, adam: torch.optim.Optimizer, rows: torch.Tensor, wanted: torch.Tensor) -> None:
+        """Take a step down the squared error."""
+        adam.zero_grad()
+        (self(rows) - wanted).square().mean().backward()
+        nn.utils.clip_grad_norm_(self.parameters(), CLIP)
+        adam.step()

@@ -2,7 +2,7 @@
 
 measuring.py  all of it, over windows of validation rows
 reach.py      derivatives of the forecast by lag
-traces.py     gates and states of a cell over many rows
+traces.py     outputs and gates of a cell over many rows
 explaining.py of one forecast: how far back each row moved it
 shares.py     the shares of rows in a point
 told.py       what members were told of a window, and what their layers did

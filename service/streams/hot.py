@@ -82,10 +82,24 @@ class Streams:
             question = desk.reader.push(principal, target.stream, body)
         else:
             question = await run_in_threadpool(desk.reader.push, principal, target.stream, body)
-        content = self.told(desk, question, target, await self._taken(desk, question, scope))
-        if not question.wishes[0].explain:
+        taken = await self._taken(desk, question, scope)
+        content = self.told(desk, question, target, taken)
+        if not question.wishes[0].explain or isinstance(taken, Exception):
             return content
-        found = await self.explained(desk.model, key_of(target, scope))
+        return await self._explained(content, desk.model, taken, key_of(target, scope))
+
+    async def _explained(self, content: bytes, model: ServedModel, taken: Share, key: Key) -> bytes:
+        """Add an explanation to an answer, if the version that is served made it.
+
+        Where there can be none the answer goes out without: the rows were taken, and that has to be told.
+        """
+        version = model.streamed.version
+        if taken.outcomes.answered.get(taken.first, version) != version:
+            return content
+        try:
+            found = await self.explained(model, key)
+        except GatecastError:  # it is noted
+            return content
         return content.removesuffix(b"}") + b',"memory":' + msgspec.json.encode(found) + b"}"
 
     async def explained(self, model: ServedModel, key: Key) -> Explanation:

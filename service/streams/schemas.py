@@ -72,7 +72,7 @@ class PushAnswer(msgspec.Struct, frozen=True, kw_only=True):
     all rows were accepted before, and this is what was answered then. `score` is of the forecast before; `skill` is
     1 - MAE / MAE of the naive forecast (the value before) on `scored` rows, `coverage` by level that of about the last
     500. `drift` says whether inputs or errors are no longer what they were. `status` is as in a forecast. `memory` is
-    there if `explain` asked for it.
+    there if `explain` asked for it, but where an older version answers still, right after a swap, or the log does not.
     """
 
     model: ModelIdentity

@@ -105,14 +105,12 @@ def test_gates_and_memory_equal_a_run_row_by_row_in_double_precision(cell: str, 
             rows = member.inputs(network.seen(rows_of(given), state)).double()  # type: ignore[operator, union-attr]
         explicit = written_out(member.cell)  # type: ignore[arg-type]
         for layer, found in zip(explicit.layers, layers, strict=True):
-            before = tuple(
-                torch.zeros(len(rows), explicit.hidden, dtype=torch.float64) for _ in range(explicit.memories)
-            )
+            before = tuple(part[0] for part in explicit.initial_state(len(rows)))
             states, gates = zip(*layer.steps(rows, before), strict=True)  # type: ignore[operator]
             for one, other in zip(found[:3], zip(*gates, strict=True), strict=True):
                 if one is not None:
                     close(torch.from_numpy(one).double(), torch.stack(other), 1e-6)
-            memory = np.zeros(explicit.hidden)
+            memory = np.zeros(network.architecture.hidden)
             for keep, write, content in zip(found.keep, found.write, found.content, strict=True):  # type: ignore[arg-type]
                 memory = keep.astype(np.float64) * memory + write.astype(np.float64) * content
             close(torch.from_numpy(memory), states[-1][-1], 1e-6)
@@ -158,8 +156,6 @@ def test_an_explanation_tells_what_people_ask(cell: str, channels: str) -> None:
 
 def test_gates_are_told_newest_row_first() -> None:
     network = forecaster(cell="lstm", members=1)
-    short, long = (Explainer(network, ["a", "b"], ["a", "b"]).explain(inputs(network, time)) for time in (1, 1))
-    assert short == long
     given = inputs(network, 12)
     cut = Inputs(*(part[:, :6] for part in given[:2]), given.known[:, : 6 + network.architecture.horizon])
     whole, first = (Explainer(network, ["a", "b"], ["a", "b"]).explain(one) for one in (given, cut))

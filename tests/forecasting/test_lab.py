@@ -153,3 +153,9 @@ def test_the_weights_of_a_network_are_those_of_its_seed() -> None:
     weights = [torch.cat([weight.flatten() for weight in network.parameters()]) for network in (one, same, other)]
     assert torch.equal(weights[0], weights[1])
     assert not torch.equal(weights[0], weights[2])
+
+
+@pytest.mark.slow
+def test_what_decides_over_two_hundred_rows_is_how_the_keep_gates_begin() -> None:
+    assert adding.learn(Variant("lstm", "chrono"), 200, 0).error < adding.SOLVED
+    assert adding.learn(Variant("lstm"), 200, 0).error > 0.13

@@ -3,14 +3,16 @@ from __future__ import annotations
 import math
 import tomllib
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import msgspec
 import pytest
 
+from forecasting.cells import SYSTEMS
 from forecasting.columns import Columns
 from forecasting.errors import ProjectError
 from forecasting.project import Project, load_project, parse_project
+from forecasting.sections import CellName
 from forecasting.transforms import PLAIN, Transform
 
 BLUEPRINT = """
@@ -51,6 +53,10 @@ def refusal(**sections: dict[str, Any]) -> str:
     with pytest.raises(ProjectError) as caught:
         parse(**sections)
     return str(caught.value)
+
+
+def test_the_cells_of_a_project_are_the_systems_there_are() -> None:
+    assert set(get_args(CellName)) == set(SYSTEMS)
 
 
 def test_the_example_of_the_blueprint_is_a_project(tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +11,12 @@ import msgspec
 import pytest
 from starlette.testclient import TestClient
 
+from forecasting.bundle import Bundle
+from forecasting.errors import LogUnavailable
 from forecasting.memory.explaining import Explanation
 from service.schemas import ForecastAnswer
 from service.settings import Settings
+from service.streams import hot
 from service.streams.schemas import PushAnswer
 from tests.service.live import Live, in_a_thread
 from tests.service.streams.pushing import BEGIN, body, push, rows
@@ -129,6 +132,19 @@ def test_a_push_on_the_wire_is_explained_as_well(live: Live) -> None:
 def test_what_is_history_has_nothing_to_explain(client: TestClient) -> None:
     answer = client.post(f"{STREAMS}/past/observations", json=body(0, history=True, explain="memory"))
     assert (answer.status_code, answer.json()["pointer"]) == (422, "/explain")
+
+
+def test_a_push_that_was_taken_is_answered_where_it_cannot_be_explained(
+    serve: Callable[..., TestClient], tiny_bundle: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away(*_: object) -> None:
+        raise LogUnavailable("gone")  # noqa: EM101 - between the commit and the reading of its rows
+
+    monkeypatch.setattr(hot, "newest_window", away)
+    with serve(tiny=tiny_bundle) as client:
+        answer = client.post(f"{STREAMS}/cut/observations", json=body(0, explain="memory"))
+        assert (answer.status_code, answer.json()["accepted"]) == (200, 1)
+        assert "memory" not in answer.json()
 
 
 def test_of_many_streams_none_is_explained(client: TestClient) -> None:
