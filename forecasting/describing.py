@@ -14,6 +14,7 @@ from forecasting.conformal import Calibration
 from forecasting.members import Architecture
 from forecasting.project import Project
 from forecasting.remembering import Memory
+from forecasting.report import counted
 from forecasting.scaled import Scales
 from forecasting.scaling import Scaler
 from forecasting.scores import Scorecard
@@ -118,18 +119,18 @@ def describe_network(a: Architecture) -> str:
 def describe_streaming(streaming: Streaming) -> str:
     """Say what becomes of a model that is carried from row to row, and whether it may be."""
     if streaming.settling is not None:
-        settles = f"settles after {_rows(streaming.settling)}"
+        settles = f"settles after {counted(streaming.settling, 'row')}"
     elif streaming.curve:
-        settles = f"does not settle within {_rows(streaming.curve[-1][0])}"
+        settles = f"does not settle within {counted(streaming.curve[-1][0], 'row')}"
     else:
         settles = "too few rows to see it settle"
     if streaming.grows:
         rows, size = streaming.growth[-1]
-        return f"its state grows without bound, to {size:,.0f} after {_rows(rows)}: it is not streamed"
+        return f"its state grows without bound, to {size:,.0f} after {counted(rows, 'row')}: it is not streamed"
     ratio = "ratio unknown" if streaming.ratio is None else f"ratio {streaming.ratio:.3f}"
     if streaming.safe:
         return f"{settles}, {ratio}, safe"
-    every, anew = _rows(streaming.resync_every), _rows(streaming.resync_rows)
+    every, anew = counted(streaming.resync_every, "row"), counted(streaming.resync_rows, "row")
     return f"{settles}, {ratio}, not safe: its state must be rebuilt from the last {anew} every {every}"
 
 
@@ -172,8 +173,8 @@ def span_words(rows: int, freq: str) -> str:
     for unit, seconds in UNITS:
         longer = (rows * one) % seconds == 0 and rows * one >= MANY * seconds
         if one and (one % seconds == 0 or longer):
-            return _counted(rows * one / seconds, unit)
-    return _rows(rows)
+            return counted(round(rows * one / seconds), unit)
+    return counted(rows, "row")
 
 
 def _seconds(freq: str) -> float:
@@ -182,14 +183,6 @@ def _seconds(freq: str) -> float:
     if isinstance(step, pd.offsets.Day):
         return step.n * UNITS[0][1]
     return pd.Timedelta(step).total_seconds() if isinstance(step, pd.offsets.Tick) else 0.0
-
-
-def _counted(count: float, unit: str) -> str:
-    return f"{count:,.10g} {unit}{'' if count == 1 else 's'}"
-
-
-def _rows(count: int) -> str:
-    return f"{count:,} row{'' if count == 1 else 's'}"
 
 
 def describe_limits(

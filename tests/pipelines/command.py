@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+import time
+from collections.abc import Callable, Iterable
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from io import StringIO
@@ -93,3 +94,10 @@ def write_rows_behind(path: Path, history: Path, columns: Iterable[np.ndarray]) 
 def walks(seed: int = 0) -> list[np.ndarray]:
     """Two random walks, which nothing forecasts better than their last value."""
     return list(np.random.default_rng(seed).normal(size=(2, ROWS)).cumsum(axis=1).round(3))
+
+
+def wait_until(holds: Callable[[], bool], seconds: float = 60.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)

@@ -6,8 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import mlflow
@@ -17,7 +15,7 @@ import pytest
 
 from forecasting.lab.page import page_of
 from forecasting.lab.results import Results
-from tests.pipelines.command import gatecast
+from tests.pipelines.command import gatecast, wait_until
 
 
 def test_the_quick_laboratory_says_records_and_writes_what_it_found(tmp_path: Path) -> None:
@@ -64,10 +62,3 @@ def test_ctrl_c_ends_all_of_it(tmp_path: Path) -> None:
 
 def _heed() -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
-
-
-def wait_until(holds: Callable[[], bool]) -> None:
-    end = time.monotonic() + 60
-    while not holds():
-        assert time.monotonic() < end
-        time.sleep(0.1)

@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from hypothesis import strategies as st
 
 from pipelines.processes import free_port
 from pipelines.supervising import LONGEST_SECONDS, SETTLED_SECONDS, Part, Supervisor, next_pause
+from tests.pipelines.command import wait_until
 
 ROOT = Path(__file__).parents[2]
 PATIENCE_SECONDS = 30
@@ -55,13 +55,6 @@ class Listener:
 
 def stop(number: int = signal.SIGTERM) -> Callable[[], None]:
     return lambda: os.kill(os.getpid(), number)
-
-
-def wait_until(holds: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while not holds():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -127,7 +120,9 @@ Supervisor([part("family", FAMILY)], lambda _, line: print(line, flush=True)).ru
         assert len(pids) == 2
         family = psutil.Process(supervisor.pid).children(recursive=True)
         supervisor.kill()
-    wait_until(lambda: not any(psutil.pid_exists(pid) for pid in [*pids, *(one.pid for one in family)]))
+    wait_until(
+        lambda: not any(psutil.pid_exists(pid) for pid in [*pids, *(one.pid for one in family)]), PATIENCE_SECONDS
+    )
 
 
 def test_long_lines_and_wrong_bytes_are_passed_on() -> None:

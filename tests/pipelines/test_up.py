@@ -8,10 +8,9 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,7 +21,7 @@ import pytest
 from pipelines.processes import free_port
 from pipelines.settings import Settings
 from pipelines.up import Places, parts
-from tests.pipelines.command import gatecast, waves, write_project, write_rows
+from tests.pipelines.command import gatecast, wait_until, waves, write_project, write_rows
 
 if TYPE_CHECKING:
     from tests.pipelines.conftest import Shop
@@ -109,13 +108,6 @@ def answers(url: str) -> bool:
         return False
 
 
-def wait_until(holds: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while not holds():
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
-
-
 def addresses(process: subprocess.Popen[str]) -> dict[str, Any]:
     """Read the JSON that is printed once all parts answer, up to its closing brace."""
     assert process.stdout is not None
@@ -134,11 +126,11 @@ def test_the_whole_system_serves_survives_a_crash_and_ends_in_order(shop: Shop, 
         found = addresses(process)
         family = psutil.Process(process.pid).children(recursive=True)
         assert answers(f"{found['mlflow']}/health")
-        wait_until(lambda: answers(f"{found['service']}/v1/models/tiny"))
+        wait_until(lambda: answers(f"{found['service']}/v1/models/tiny"), PATIENCE_SECONDS)
         (service,) = [one for one in family if one.cmdline()[2:4] == ["pipelines", "serve"]]
         service.kill()
-        wait_until(lambda: "service ended with code 137" in log.read_text())
-        wait_until(lambda: answers(f"{found['service']}/v1/models/tiny"))
+        wait_until(lambda: "service ended with code 137" in log.read_text(), PATIENCE_SECONDS)
+        wait_until(lambda: answers(f"{found['service']}/v1/models/tiny"), PATIENCE_SECONDS)
         family += psutil.Process(process.pid).children(recursive=True)
         process.send_signal(signal.SIGINT)
         assert process.wait(60) == 130
@@ -154,7 +146,7 @@ def test_a_system_that_is_killed_leaves_its_ports_free_for_the_next(tmp_path: Pa
         addresses(process)
         family = psutil.Process(process.pid).children(recursive=True)
         process.kill()
-        wait_until(lambda: not any(psutil.pid_exists(one.pid) for one in family))
+        wait_until(lambda: not any(psutil.pid_exists(one.pid) for one in family), PATIENCE_SECONDS)
     socket.create_server(("127.0.0.1", port)).close()
 
 
