@@ -6,6 +6,7 @@ adding.py    the adding problem: two numbers far apart, whose sum is to be said 
 growth.py    how large a state becomes that is carried on and on
 results.py   what is written down
 plan.py      what is tried, in full and quickly
+running.py   all of it, side by side
 claims.py    what was claimed, and what the numbers say of it
 pictures.py  of results, for people
 page.py      `docs/memory.md`
