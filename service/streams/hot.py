@@ -15,12 +15,9 @@ from starlette.types import Receive, Scope
 
 from forecasting.errors import GatecastError, LogUnavailable, NotFinite, WindowRejected
 from forecasting.log.records import Key
-from forecasting.memory.explaining import Explanation
 from forecasting.streams.keeper import Keeper
 from forecasting.streams.pushes import Outcomes
-from forecasting.streams.recalling import newest_window
 from service.body import receive_body
-from service.explaining import explained_one
 from service.hot import QUICK_BYTES, left
 from service.models import Models, ServedModel
 from service.problems import row_for
@@ -29,6 +26,7 @@ from service.settings import Settings
 from service.streams.answers import Writer
 from service.streams.arrow import read_table
 from service.streams.asked import ARROW, MEDIA, PLAIN, Question, Spot, Target, is_arrow, key_of, principal_of
+from service.streams.looking import explained
 from service.streams.queue import Queue, Share
 from service.streams.requests import Reader
 from service.streams.store import Store
@@ -97,24 +95,10 @@ class Streams:
         if taken.outcomes.answered.get(taken.first, version) != version:
             return content
         try:
-            found = await self.explained(model, key)
+            found = await self.asked(lambda keeper: explained(model, keeper, keeper.look(key, model.streamed).stream))
         except GatecastError:  # it is noted
             return content
         return content.removesuffix(b"}") + b',"memory":' + msgspec.json.encode(found) + b"}"
-
-    async def explained(self, model: ServedModel, key: Key) -> Explanation:
-        """Explain the forecast at the newest row of a stream, by the rows that the model settles within.
-
-        Raises:
-            NoSuchStream, NoSuchObservation: there is no such row.
-            LogUnavailable: the log does not answer.
-        """
-
-        def work(keeper: Keeper) -> Explanation:
-            stream = keeper.look(key, model.streamed).stream
-            return explained_one(model, newest_window(model.streamed, keeper.log, stream))
-
-        return await self.asked(work)
 
     def read(self, target: Target, principal: str, body: bytes) -> tuple[Desk, Question]:
         """Return what a small push asks, of whom.

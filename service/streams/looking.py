@@ -12,8 +12,10 @@ from msgspec import UNSET, UnsetType
 from forecasting.log.records import Stream
 from forecasting.memory.explaining import Explanation
 from forecasting.statics import StaticValue
-from forecasting.streams.keeper import Look
+from forecasting.streams.keeper import Keeper, Look
+from forecasting.streams.recalling import newest_window
 from service.answers import rfc3339, shortest
+from service.explaining import explained_one
 from service.models import ServedModel
 from service.streams.schemas import Drift, StreamDescription, StreamSummary
 
@@ -55,6 +57,16 @@ def described(model: ServedModel, look: Look, memory: Explanation | UnsetType = 
         drift=brief.drift,
         memory=memory,
     )
+
+
+def explained(model: ServedModel, keeper: Keeper, stream: Stream) -> Explanation:
+    """Explain the forecast at the newest row of a stream, by the rows that the model settles within.
+
+    Raises:
+        NoSuchObservation: the stream has no row yet.
+        LogUnavailable: the log does not answer.
+    """
+    return explained_one(model, newest_window(model.streamed, keeper.log, stream))
 
 
 def _newest(stream: Stream) -> str | None:

@@ -13,13 +13,14 @@ from msgspec import UNSET
 from starlette.requests import Request
 from starlette.responses import Response
 
+from forecasting.streams.keeper import Keeper
 from service.answers import nanoseconds
 from service.openapi import Cursor, ModelName, answered, problems, read_cursor, written_cursor
 from service.schemas import Explain, Time
 from service.streams.asked import PLAIN, TEMPLATE, Target, key_of, principal_of
 from service.streams.hot import Options, Streams
 from service.streams.ledger import lines_of, write_csv, write_json
-from service.streams.looking import described, summary
+from service.streams.looking import described, explained, summary
 from service.streams.published import corrected_body, ledger, observed, observed_body, pushed_body
 from service.streams.schemas import ID_PATTERN, PushAnswer, StreamDescription, StreamPage
 
@@ -134,9 +135,12 @@ async def describe_stream(
     """
     streams, key = _streams(request), key_of(Target(name, stream), request.scope)
     model = streams.models().find(name)
-    found = await streams.asked(lambda keeper: keeper.look(key, model.streamed))
-    memory = UNSET if explain is None else await streams.explained(model, key)
-    return _json(msgspec.json.encode(described(model, found, memory)))
+
+    def look(keeper: Keeper) -> StreamDescription:
+        found = keeper.look(key, model.streamed)
+        return described(model, found, UNSET if explain is None else explained(model, keeper, found.stream))
+
+    return _json(msgspec.json.encode(await streams.asked(look)))
 
 
 async def read_ledger(  # noqa: PLR0913, PLR0917 - a parameter of the address each

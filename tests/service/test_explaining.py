@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,10 +15,13 @@ from starlette.testclient import TestClient
 from forecasting.bundle import Bundle
 from forecasting.errors import LogUnavailable
 from forecasting.memory.explaining import Explanation
+from service.explaining import explained_one
+from service.models import ServedModel, ServedRef
 from service.schemas import ForecastAnswer
 from service.settings import Settings
-from service.streams import hot
+from service.streams import looking
 from service.streams.schemas import PushAnswer
+from tests import bundles
 from tests.service.live import Live, in_a_thread
 from tests.service.streams.pushing import BEGIN, body, push, rows
 
@@ -50,12 +54,13 @@ def test_a_forecast_is_explained_beside_itself(client: TestClient) -> None:
         assert row.timestamp == f"2024-03-01T{8 - row.back:02}:00:00Z"
 
 
-def test_without_times_the_rows_that_mattered_have_none(client: TestClient) -> None:
-    answer = client.post(ROUTE, json={"observations": rows(5), "explain": "memory"})
-    if answer.status_code == 200:
-        assert all(row["timestamp"] is None for row in answer.json()["memory"]["most"])
-    else:  # the model knows the hour
-        assert answer.json()["pointer"] == "/last_timestamp"
+def test_without_times_the_rows_that_mattered_have_none(tiny_bundle: Bundle) -> None:
+    model = ServedModel(ServedRef("tiny", "1", None, "r1"), tiny_bundle)
+    timed = bundles.window()
+    found = explained_one(model, dataclasses.replace(timed, times=None))
+    assert found.most
+    assert all(row.timestamp is None for row in found.most)
+    assert all(row.timestamp is not None for row in explained_one(model, timed).most)
 
 
 def test_of_several_windows_those_are_explained_that_ask(client: TestClient) -> None:
@@ -140,7 +145,7 @@ def test_a_push_that_was_taken_is_answered_where_it_cannot_be_explained(
     def away(*_: object) -> None:
         raise LogUnavailable("gone")  # noqa: EM101 - between the commit and the reading of its rows
 
-    monkeypatch.setattr(hot, "newest_window", away)
+    monkeypatch.setattr(looking, "newest_window", away)
     with serve(tiny=tiny_bundle) as client:
         answer = client.post(f"{STREAMS}/cut/observations", json=body(0, explain="memory"))
         assert (answer.status_code, answer.json()["accepted"]) == (200, 1)
